@@ -1,0 +1,92 @@
+# Builds the tools, their tests and installs them. Writes to build/ alone.
+#
+#   make                         the tools, in build/bin
+#   make check                   the unit tests
+#   make SAN=address,undefined   the same with sanitizers, in build/san
+#   make WERROR=1                warnings are errors (as ./scripts/test builds)
+#   make install DESTDIR= PREFIX=/usr/local
+#   make clean
+
+VERSION := 0.1.0
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CC      ?= cc
+PKG_CONFIG ?= pkg-config
+
+TOOLS := kcat-actions batch pgsink dlq healthd
+BUILD := build$(if $(SAN),/san)
+
+# What each tool links with, beyond lib/common.
+LIBS_kcat-actions := $(shell $(PKG_CONFIG) --libs rdkafka) -ljq
+LIBS_batch        :=
+LIBS_pgsink       := $(shell $(PKG_CONFIG) --libs libpq libcrypto) -ljq
+LIBS_dlq          := $(shell $(PKG_CONFIG) --libs rdkafka)
+LIBS_healthd      := $(shell $(PKG_CONFIG) --libs libmicrohttpd)
+LIBS_dev-broker   := $(shell $(PKG_CONFIG) --libs rdkafka)
+LIBS_unit         := $(shell $(PKG_CONFIG) --libs cmocka libcrypto rdkafka)
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+            $(if $(WERROR),-Werror)
+HARDENING := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE \
+             $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+OPTIMISE := $(if $(SAN),-O1,-O2) -g
+CFLAGS   ?=
+CPPFLAGS ?=
+LDFLAGS  ?=
+ALL_CPPFLAGS := -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -Ilib -MMD -MP \
+                $(shell $(PKG_CONFIG) --cflags rdkafka libpq libmicrohttpd libcrypto) $(CPPFLAGS)
+ALL_CFLAGS   := -std=gnu17 $(OPTIMISE) $(WARNINGS) $(HARDENING) \
+                $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined) $(CFLAGS)
+ALL_LDFLAGS  := -pie -Wl,-z,relro,-z,now,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+
+COMMON_SOURCES := $(wildcard lib/common/*.c)
+COMMON_OBJECTS := $(COMMON_SOURCES:%.c=$(BUILD)/obj/%.o)
+COMMON         := $(BUILD)/lib/libcommon.a
+BINARIES       := $(TOOLS:%=$(BUILD)/bin/%)
+UNIT_TESTS     := $(patsubst test/unit/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c))
+
+.PHONY: all check install clean
+.SECONDARY:
+all: $(BINARIES) $(BUILD)/bin/dev-broker
+
+$(BUILD)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+
+$(COMMON): $(COMMON_OBJECTS)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+define tool_rule
+$(BUILD)/bin/$(1): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tools/$(1)/*.c)) $(COMMON)
+	@mkdir -p $$(@D)
+	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $$@ $$^ $(LIBS_$(1)) -lm
+endef
+$(foreach tool,$(TOOLS),$(eval $(call tool_rule,$(tool))))
+
+# The embedded broker of ./scripts/demo and the tests: librdkafka's mock cluster as a process.
+$(BUILD)/bin/dev-broker: $(BUILD)/obj/test/support/dev-broker.o $(COMMON)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_dev-broker)
+
+$(BUILD)/test/%: $(BUILD)/obj/test/unit/%.o $(COMMON)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_unit) -lm
+
+check: $(UNIT_TESTS)
+	@for test in $(UNIT_TESTS); do echo "== $$test"; "$$test" || exit 1; done
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/agent-actions \
+	    $(DESTDIR)$(PREFIX)/share/agent-actions/sql $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/libexec/agent-actions/
+	install -m 755 scripts/agent-actions $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 sql/*.sql $(DESTDIR)$(PREFIX)/share/agent-actions/sql/
+	install -m 644 $(foreach tool,$(TOOLS),tools/$(tool)/$(tool).1) scripts/agent-actions.1 \
+	    $(DESTDIR)$(PREFIX)/share/man/man1/
+
+clean:
+	rm -rf build
+
+-include $(shell find build -name '*.d' 2>/dev/null)

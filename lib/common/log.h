@@ -1,0 +1,42 @@
+/* log.h - messages on stderr, one line each:
+ *
+ *     2026-11-23 18:00:00,123 - pgsink - INFO - Batch processed: 100 messages, 100 inserted, 0 failed, 45.23 ms
+ *
+ * or, with LOG_FORMAT=json in the environment, the same as a JSON object. Time is UTC. A message is one
+ * write(), so lines of several processes do not mix. Levels are those of the configuration: DEBUG, INFO,
+ * WARNING, ERROR; alone a tool says WARNING and above, LOG_LEVEL sets another, -v and -q move it by one.
+ */
+#ifndef COMMON_LOG_H
+#define COMMON_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR };
+
+struct log {
+    const char *tool; /* static */
+    enum log_level level;
+    bool is_json;
+};
+
+/* Level and format from the environment. An unknown LOG_LEVEL is INFO, told once as a warning. */
+void log_init(struct log *log, const char *tool);
+/* Moves the level by `steps`, positive for more messages. */
+void log_adjust(struct log *log, int steps);
+
+__attribute__((format(printf, 3, 4))) void log_write(const struct log *log, enum log_level level,
+                                                     const char *format, ...);
+
+#define log_debug(log, ...) log_write(log, LOG_LEVEL_DEBUG, __VA_ARGS__)
+#define log_info(log, ...) log_write(log, LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_warning(log, ...) log_write(log, LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_error(log, ...) log_write(log, LOG_LEVEL_ERROR, __VA_ARGS__)
+
+/* A message that would come again and again: says yes at most once in `interval_us` microseconds. */
+struct log_limit {
+    int64_t last; /* monotonic microseconds, 0: never */
+};
+bool log_is_due(struct log_limit *limit, int64_t interval_us);
+
+#endif
