@@ -1,0 +1,272 @@
+#include "connection.h"
+
+#include "common/timestamp.h"
+#include "sqlstate.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sysexits.h>
+
+#define CONNECT_TIMEOUT_US 10000000
+
+PGresult *connection_await(struct sink *sink)
+{
+    while (PQisBusy(sink->connection)) {
+        int flushing = PQflush(sink->connection);
+        short events = (short)(POLLIN | (flushing > 0 ? POLLOUT : 0));
+        if (!sink_wait(sink, PQsocket(sink->connection), events, -1))
+            continue;
+        if (!PQconsumeInput(sink->connection))
+            break; /* PQgetResult tells of the loss */
+    }
+    return PQgetResult(sink->connection);
+}
+
+PGresult *connection_execute(struct sink *sink, const char *sql)
+{
+    PGresult *last = NULL, *result;
+    if (!PQsendQuery(sink->connection, sql))
+        return NULL;
+    while ((result = connection_await(sink))) {
+        if (last && PQresultStatus(last) == PGRES_FATAL_ERROR) {
+            PQclear(result);
+            continue;
+        }
+        PQclear(last);
+        last = result;
+    }
+    return PQstatus(sink->connection) == CONNECTION_BAD && !last ? NULL : last;
+}
+
+bool connection_flush(struct sink *sink)
+{
+    for (;;) {
+        int pending = PQflush(sink->connection);
+        if (pending < 0)
+            return false;
+        if (pending == 0)
+            return true;
+        /* The server may be stuck writing to us (notices): both directions are served. */
+        if (sink_wait(sink, PQsocket(sink->connection), POLLIN | POLLOUT, -1) &&
+            !PQconsumeInput(sink->connection))
+            return false;
+    }
+}
+
+void connection_close(struct sink *sink)
+{
+    if (sink->connection)
+        PQfinish(sink->connection);
+    sink->connection = NULL;
+    sink->has_stage = false;
+    stats_set(sink->stats, COUNTER_database_connected, 0);
+}
+
+static enum verdict stop(struct sink *sink, int code)
+{
+    sink->exit_code = code;
+    connection_close(sink);
+    return VERDICT_STOP;
+}
+
+/* The SQLSTATE in a message of verbosity PQERRORS_VERBOSE: "FATAL:  28P01: password …". libpq 15 keeps no
+ * error fields of a failed connection, and the words are in the server's language. */
+static bool find_sqlstate(const char *message, char sqlstate[6])
+{
+    for (const char *at = message; (at = strstr(at, ":  ")); at += 3)
+        if (strspn(at + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && at[8] == ':') {
+            memcpy(sqlstate, at + 3, 5);
+            sqlstate[5] = '\0';
+            return true;
+        }
+    return false;
+}
+
+/* The message without its SQLSTATE and the lines behind the first. */
+static char *plain_message(const char *message)
+{
+    char sqlstate[6];
+    cleanup_free char *copy = xstrndup(message, strcspn(message, "\n"));
+    if (!find_sqlstate(copy, sqlstate))
+        return xstrdup(copy);
+    char *code = strstr(copy, sqlstate);
+    while (code && strncmp(code - 3, ":  ", 3) != 0)
+        code = strstr(code + 1, sqlstate);
+    if (!code)
+        return xstrdup(copy);
+    return xasprintf("%.*s%s", (int)(code - copy - 1), copy, code + 7);
+}
+
+static bool mentions(const char *message, const char *const *words)
+{
+    for (; *words; words++)
+        if (strstr(message, *words))
+            return true;
+    return false;
+}
+
+/* libpq's own messages are English: the program never calls setlocale(). */
+static enum verdict judge_connect_failure(struct sink *sink, const char *message)
+{
+    static const char *const password[] = {"no password supplied", "password authentication failed", NULL};
+    static const char *const name[] = {"could not translate host name", NULL};
+    static const char *const tls[] = {"certificate", "SSL error", "does not support SSL", "sslmode", NULL};
+    char sqlstate[6] = "";
+    cleanup_free char *plain = plain_message(message);
+    bool has_code = find_sqlstate(message, sqlstate);
+    enum sqlstate_class class = sqlstate_classify(sqlstate);
+    if ((has_code && sqlstate_is_permission(sqlstate)) || mentions(message, password)) {
+        log_error(&sink->log, "%s; check the user, and the password in PGPASSWORD or ~/.pgpass", plain);
+        return stop(sink, EX_NOPERM);
+    }
+    if (has_code && class == SQLSTATE_SETUP) {
+        log_error(&sink->log, "%s", plain);
+        return stop(sink, EX_CONFIG);
+    }
+    if (mentions(message, tls)) {
+        log_error(&sink->log, "%s; check PGSSLMODE and PGSSLROOTCERT", plain);
+        return stop(sink, EX_CONFIG);
+    }
+    if (mentions(message, name) && !sink->was_connected) {
+        log_error(&sink->log, "%s; check PGHOST or -d", plain);
+        return stop(sink, EX_UNAVAILABLE);
+    }
+    if (log_is_due(&sink->retry_log, 10000000))
+        log_warning(&sink->log, "%s; trying again", plain);
+    connection_close(sink);
+    return VERDICT_RETRY;
+}
+
+static PGconn *start_connecting(const struct sink *sink)
+{
+    /* A server that has vanished is noticed within a minute or so. conninfo, expanded behind these,
+     * overrides them. */
+    const char *keywords[] = {
+        "fallback_application_name", "client_encoding",  "keepalives_idle", "keepalives_interval",
+        "keepalives_count",          "tcp_user_timeout", "dbname",          NULL};
+    const char *values[] = {"pgsink", "UTF8", "30", "10", "3", "60000", sink->options.conninfo, NULL};
+    return PQconnectStartParams(keywords, values, 1);
+}
+
+static enum verdict connect_once(struct sink *sink)
+{
+    sink->connection = start_connecting(sink);
+    if (!sink->connection)
+        return stop(sink, EX_OSERR);
+    PQsetErrorVerbosity(sink->connection, PQERRORS_VERBOSE);
+    int64_t deadline = monotonic_microseconds() + CONNECT_TIMEOUT_US;
+    PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+    while (PQstatus(sink->connection) != CONNECTION_BAD && state != PGRES_POLLING_OK &&
+           state != PGRES_POLLING_FAILED) {
+        int64_t left = deadline - monotonic_microseconds();
+        if (left <= 0 || sink->is_stopping) {
+            if (log_is_due(&sink->retry_log, 10000000))
+                log_warning(&sink->log, "PostgreSQL did not answer within %d s; trying again",
+                            CONNECT_TIMEOUT_US / 1000000);
+            connection_close(sink);
+            return VERDICT_RETRY;
+        }
+        if (sink_wait(sink, PQsocket(sink->connection), state == PGRES_POLLING_READING ? POLLIN : POLLOUT,
+                      left))
+            state = PQconnectPoll(sink->connection);
+    }
+    if (state == PGRES_POLLING_OK)
+        return VERDICT_DONE;
+    cleanup_free char *message = xstrdup(PQerrorMessage(sink->connection));
+    return judge_connect_failure(sink, message);
+}
+
+static enum verdict set_up_session(struct sink *sink)
+{
+    PQsetErrorVerbosity(sink->connection, PQERRORS_DEFAULT);
+    PGresult *result =
+        connection_execute(sink, "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; "
+                                 "SET IntervalStyle = 'postgres'; SET client_min_messages = error");
+    bool is_good = result && PQresultStatus(result) == PGRES_COMMAND_OK;
+    if (!is_good && log_is_due(&sink->retry_log, 10000000))
+        log_warning(&sink->log, "could not set up the session: %s", PQerrorMessage(sink->connection));
+    PQclear(result);
+    if (!is_good)
+        connection_close(sink);
+    return is_good ? VERDICT_DONE : VERDICT_RETRY;
+}
+
+/* Makes the mapping for a new table and encodes what was read for the old one again. */
+static enum verdict adopt_table(struct sink *sink, struct table *table)
+{
+    cleanup_free char *error = NULL;
+    struct mapping *mapping = mapping_new(table, &sink->options.mapping, &error);
+    if (!mapping) {
+        log_error(&sink->log, "%s", error);
+        table_free(table);
+        return stop(sink, EX_CONFIG);
+    }
+    if (sink->options.on_conflict == CONFLICT_UPDATE && !table->key_columns) {
+        log_error(&sink->log, "--on-conflict update needs a primary key, and table %s has none",
+                  table->sql_name);
+        mapping_free(mapping);
+        table_free(table);
+        return stop(sink, EX_CONFIG);
+    }
+    bool is_first = !sink->mapping;
+    mapping_free(sink->mapping);
+    table_free(sink->table);
+    sink->mapping = mapping;
+    sink->table = table;
+    if (!is_first)
+        for (int i = 0; i < 2; i++)
+            batch_encode_again(&sink->batches[i], mapping, &sink->intake.line);
+    return VERDICT_DONE;
+}
+
+enum verdict connection_read_table(struct sink *sink, bool *is_changed)
+{
+    cleanup_free char *message = NULL;
+    char sqlstate[6] = "";
+    *is_changed = false;
+    PQsetnonblocking(sink->connection, 0);
+    struct table *table = table_read(sink->connection, sink->options.table, &message, sqlstate);
+    if (!table) {
+        enum sqlstate_class class = sqlstate_classify(sqlstate);
+        if (class == SQLSTATE_TRANSIENT) {
+            if (log_is_due(&sink->retry_log, 10000000))
+                log_warning(&sink->log, "could not read the catalogue: %s; trying again", message);
+            connection_close(sink);
+            return VERDICT_RETRY;
+        }
+        log_error(&sink->log, "%s", message);
+        return stop(sink, sqlstate_is_permission(sqlstate) ? EX_NOPERM : EX_CONFIG);
+    }
+    PQsetnonblocking(sink->connection, 1);
+    if (sink->table && table_equals(sink->table, table)) {
+        sink->table->can_make_temporary = table->can_make_temporary;
+        sink->table->has_unique = table->has_unique;
+        table_free(table);
+        return VERDICT_DONE;
+    }
+    *is_changed = true;
+    return adopt_table(sink, table);
+}
+
+enum verdict connection_ensure(struct sink *sink)
+{
+    if (sink->connection && PQstatus(sink->connection) == CONNECTION_OK)
+        return VERDICT_DONE;
+    connection_close(sink);
+    bool is_changed;
+    enum verdict verdict = connect_once(sink);
+    if (verdict == VERDICT_DONE)
+        verdict = set_up_session(sink);
+    if (verdict == VERDICT_DONE)
+        verdict = connection_read_table(sink, &is_changed);
+    if (verdict != VERDICT_DONE)
+        return verdict;
+    if (sink->was_connected) {
+        stats_add(sink->stats, COUNTER_reconnects, 1);
+        log_warning(&sink->log, "connected to PostgreSQL again");
+    }
+    sink->was_connected = true;
+    stats_set(sink->stats, COUNTER_database_connected, 1);
+    return VERDICT_DONE;
+}

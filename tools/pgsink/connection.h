@@ -1,0 +1,22 @@
+/* connection.h - the connection to PostgreSQL: made, made again, and asked. */
+#ifndef PGSINK_CONNECTION_H
+#define PGSINK_CONNECTION_H
+
+#include "sink.h"
+
+/* Connects if need be, sets the session up and reads the catalogue; the batches' rows are encoded again
+ * where the table has changed. */
+enum verdict connection_ensure(struct sink *sink);
+/* Reads the catalogue again. VERDICT_DONE with *is_changed. */
+enum verdict connection_read_table(struct sink *sink, bool *is_changed);
+void connection_close(struct sink *sink);
+
+/* The next result of what was sent, NULL at its end. Waits with sink_wait(). */
+PGresult *connection_await(struct sink *sink);
+/* Runs SQL (several statements allowed) and returns its last result, or its first that is an error. The
+ * caller clears it. NULL where the connection is lost. */
+PGresult *connection_execute(struct sink *sink, const char *sql);
+/* Sends what libpq has buffered, waiting for room. False where the connection is lost. */
+bool connection_flush(struct sink *sink);
+
+#endif

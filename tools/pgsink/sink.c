@@ -1,0 +1,72 @@
+#include "sink.h"
+
+#include "common/signals.h"
+#include "common/timestamp.h"
+
+#include <poll.h>
+#include <sysexits.h>
+
+#define HEARTBEAT_US 1000000
+
+static int poll_timeout(int64_t left_us)
+{
+    if (left_us < 0 || left_us > HEARTBEAT_US)
+        left_us = HEARTBEAT_US;
+    return (int)((left_us + 999) / 1000);
+}
+
+static void note_signal(struct sink *sink)
+{
+    sink->is_stopping = true;
+    intake_stop(&sink->intake, sink->filling);
+}
+
+bool sink_wait(struct sink *sink, int fd, short events, int64_t timeout_us)
+{
+    int64_t deadline = timeout_us < 0 ? 0 : monotonic_microseconds() + timeout_us;
+    for (;;) {
+        bool reads = sink->mapping && intake_wants_more(&sink->intake, sink->filling);
+        struct pollfd waiting[] = {
+            {.fd = fd, .events = events},
+            {.fd = reads ? sink->intake.reader.fd : -1, .events = POLLIN},
+            {.fd = sink->is_stopping ? -1 : sink->signal_fd, .events = POLLIN},
+        };
+        int64_t left = timeout_us < 0 ? -1 : deadline - monotonic_microseconds();
+        if (timeout_us >= 0 && left <= 0)
+            left = 0;
+        int ready = poll(waiting, 3, poll_timeout(left));
+        stats_heartbeat(sink->stats);
+        if (ready > 0 && waiting[1].revents)
+            intake_read(&sink->intake, sink->filling, sink->mapping);
+        if (ready > 0 && waiting[2].revents) {
+            note_signal(sink);
+            return waiting[0].revents != 0;
+        }
+        if (ready > 0 && waiting[0].revents)
+            return true;
+        if (fd < 0 && ready > 0 && timeout_us < 0)
+            return false; /* something was read: the caller looks again */
+        if (timeout_us >= 0 && monotonic_microseconds() >= deadline)
+            return false;
+    }
+}
+
+bool sink_back_off(struct sink *sink)
+{
+    int64_t now = monotonic_microseconds();
+    if (sink->refused_since == 0) {
+        sink->refused_since = now;
+        stats_set(sink->stats, COUNTER_database_refused_since, (uint64_t)now_microseconds());
+    }
+    bool is_over = sink->options.retry_for_us >= 0 && now - sink->refused_since > sink->options.retry_for_us;
+    int64_t wait = backoff_next(&sink->backoff);
+    if (!is_over && !sink->is_stopping)
+        sink_wait(sink, -1, 0, wait);
+    if (!is_over && !sink->is_stopping)
+        return true;
+    log_error(&sink->log,
+              is_over ? "PostgreSQL has refused for longer than --retry-for: giving up"
+                      : "ending while PostgreSQL refuses; what was read and not stored is read again");
+    sink->exit_code = EX_TEMPFAIL;
+    return false;
+}

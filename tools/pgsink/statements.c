@@ -1,0 +1,139 @@
+#include "statements.h"
+
+static void append_columns(struct buffer *out, const struct sink *sink, const struct batch *batch)
+{
+    size_t count;
+    const size_t *active = mapping_active(sink->mapping, &count);
+    for (size_t i = 0; i < batch->column_count; i++) {
+        buffer_append_string(out, i ? ", " : "");
+        buffer_append_string(out, sink->table->columns[active[i]].quoted);
+    }
+}
+
+static void append_copy(struct buffer *out, const char *target, const struct sink *sink,
+                        const struct batch *batch)
+{
+    buffer_append_string(out, "COPY ");
+    buffer_append_string(out, target);
+    buffer_append_string(out, " (");
+    append_columns(out, sink, batch);
+    buffer_append_string(out,
+                         batch->format == FORMAT_BINARY ? ") FROM STDIN (FORMAT binary)" : ") FROM STDIN");
+    buffer_append_char(out, '\0');
+}
+
+void sql_copy_direct(struct buffer *out, const struct sink *sink, const struct batch *batch)
+{
+    append_copy(out, sink->table->sql_name, sink, batch);
+}
+
+void sql_copy_stage(struct buffer *out, const struct sink *sink, const struct batch *batch)
+{
+    append_copy(out, STAGE, sink, batch);
+}
+
+void sql_make_stage(struct buffer *out, const struct sink *sink)
+{
+    /* With the table's checks, so that a row they refuse is found by its line in COPY. */
+    buffer_append_string(out,
+                         "DROP TABLE IF EXISTS " STAGE "; CREATE TEMPORARY TABLE " STAGE_RELNAME " (LIKE ");
+    buffer_append_string(out, sink->table->sql_name);
+    buffer_append_string(out,
+                         " INCLUDING CONSTRAINTS INCLUDING DEFAULTS INCLUDING IDENTITY INCLUDING GENERATED)"
+                         " ON COMMIT DELETE ROWS");
+    buffer_append_char(out, '\0');
+}
+
+static void append_conflict(struct buffer *out, const struct sink *sink, const struct batch *batch)
+{
+    size_t count;
+    const size_t *active = mapping_active(sink->mapping, &count);
+    if (sink->options.on_conflict == CONFLICT_ERROR)
+        return;
+    if (sink->options.on_conflict == CONFLICT_NOTHING) {
+        buffer_append_string(out, " ON CONFLICT DO NOTHING");
+        return;
+    }
+    buffer_append_string(out, " ON CONFLICT (");
+    buffer_append_string(out, sink->table->key_columns);
+    buffer_append_string(out, ") DO UPDATE SET ");
+    for (size_t i = 0; i < batch->column_count; i++) {
+        const char *column = sink->table->columns[active[i]].quoted;
+        buffer_append_string(out, i ? ", " : "");
+        buffer_append_string(out, column);
+        buffer_append_string(out, " = excluded.");
+        buffer_append_string(out, column);
+    }
+}
+
+void sql_insert_from_stage(struct buffer *out, const struct sink *sink, const struct batch *batch)
+{
+    bool updates = sink->options.on_conflict == CONFLICT_UPDATE;
+    buffer_append_string(out, "WITH written AS (INSERT INTO ");
+    buffer_append_string(out, sink->table->sql_name);
+    buffer_append_string(out, " (");
+    append_columns(out, sink, batch);
+    buffer_append_string(out, ") SELECT ");
+    append_columns(out, sink, batch);
+    if (updates) {
+        /* One statement may not update a row twice: the last of equal keys counts. The stage's ctid is
+         * the order of arrival. */
+        buffer_append_string(out, " FROM (SELECT DISTINCT ON (");
+        buffer_append_string(out, sink->table->key_columns);
+        buffer_append_string(out, ") *, ctid AS arrival FROM " STAGE " ORDER BY ");
+        buffer_append_string(out, sink->table->key_columns);
+        buffer_append_string(out, ", ctid DESC) AS latest ORDER BY arrival");
+    } else {
+        buffer_append_string(out, " FROM " STAGE);
+    }
+    append_conflict(out, sink, batch);
+    /* A fresh row version has no xmax; one that replaced another has the updating transaction's. */
+    buffer_append_string(
+        out, updates ? " RETURNING xmax = 0 AS is_new)"
+                       " SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new)"
+                       " FROM written"
+                     : " RETURNING 1) SELECT count(*), 0 FROM written");
+    buffer_append_char(out, '\0');
+}
+
+void sql_insert_single(struct buffer *out, const struct sink *sink, const struct batch *batch)
+{
+    size_t count;
+    const size_t *active = mapping_active(sink->mapping, &count);
+    buffer_append_string(out, "INSERT INTO ");
+    buffer_append_string(out, sink->table->sql_name);
+    buffer_append_string(out, " (");
+    append_columns(out, sink, batch);
+    buffer_append_string(out, ") VALUES (");
+    for (size_t i = 0; i < batch->column_count; i++) {
+        buffer_append_string(out, i ? ", $" : "$");
+        buffer_append_int(out, (int64_t)i + 1);
+        buffer_append_string(out, "::");
+        buffer_append_string(out, sink->table->columns[active[i]].type_name);
+    }
+    buffer_append_char(out, ')');
+    append_conflict(out, sink, batch);
+    if (sink->options.on_conflict == CONFLICT_UPDATE)
+        buffer_append_string(out, " RETURNING xmax = 0");
+    buffer_append_char(out, '\0');
+}
+
+void sql_select_defaults(struct buffer *out, const struct sink *sink, const struct batch *batch, size_t rows)
+{
+    size_t count, found = 0;
+    const size_t *active = mapping_active(sink->mapping, &count);
+    buffer_append_string(out, "SELECT ");
+    for (size_t i = 0; i < batch->column_count; i++) {
+        const struct column *column = &sink->table->columns[active[i]];
+        if (column->default_kind != DEFAULT_COMPUTED)
+            continue;
+        buffer_append_string(out, found++ ? ", (" : "(");
+        buffer_append_string(out, column->default_sql);
+        buffer_append_string(out, ")::");
+        buffer_append_string(out, column->type_name);
+    }
+    buffer_append_string(out, " FROM generate_series(1, ");
+    buffer_append_int(out, (int64_t)rows);
+    buffer_append_char(out, ')');
+    buffer_append_char(out, '\0');
+}

@@ -1,0 +1,232 @@
+#include "table.h"
+
+#include <stdio.h>
+
+/* $1 the table's name. Domains are followed to their base type, whose input and binary form they share. */
+static const char column_query[] =
+    "WITH RECURSIVE target AS (SELECT to_regclass($1) AS oid), base(attnum, oid, typbasetype, depth) AS ("
+    "  SELECT a.attnum, t.oid, t.typbasetype, 0 FROM target, pg_attribute a, pg_type t"
+    "  WHERE a.attrelid = target.oid AND t.oid = a.atttypid AND a.attnum > 0 AND NOT a.attisdropped"
+    "  UNION ALL SELECT base.attnum, t.oid, t.typbasetype, depth + 1 FROM base, pg_type t"
+    "  WHERE base.typbasetype <> 0 AND t.oid = base.typbasetype)"
+    "SELECT a.attname, quote_ident(a.attname), format_type(a.atttypid, a.atttypmod), t.oid, t.typtype,"
+    "  t.typcategory, a.attnotnull, CASE WHEN a.attidentity <> '' THEN"
+    "    'nextval(' || quote_literal(pg_get_serial_sequence($1, a.attname)) || '::regclass)'"
+    "    ELSE pg_get_expr(d.adbin, d.adrelid) END"
+    " FROM target JOIN pg_attribute a ON a.attrelid = target.oid"
+    " JOIN base ON base.attnum = a.attnum AND base.typbasetype = 0 JOIN pg_type t ON t.oid = base.oid"
+    " LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
+    " WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND a.attidentity <> 'a'"
+    " ORDER BY a.attnum";
+
+static const char table_query[] =
+    "SELECT c.oid::regclass::text, c.relname, c.relkind,"
+    " has_table_privilege(c.oid, 'INSERT') OR has_any_column_privilege(c.oid, 'INSERT'),"
+    " has_database_privilege(current_database(), 'TEMP'),"
+    " EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique),"
+    " (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.n) FROM pg_index i,"
+    "   unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, n), pg_attribute a"
+    "   WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid AND a.attnum = k.attnum),"
+    " quote_ident(n.nspname) || '.' || quote_ident(c.relname), current_user, current_database()"
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)";
+
+static PGresult *query(PGconn *connection, const char *sql, const char *parameter, int format)
+{
+    const char *parameters[] = {parameter};
+    return PQexecParams(connection, sql, parameter ? 1 : 0, NULL, parameters, NULL, NULL, format);
+}
+
+static bool failed(PGconn *connection, PGresult *result, char **message, char sqlstate[6])
+{
+    if (PQresultStatus(result) == PGRES_TUPLES_OK)
+        return false;
+    const char *code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    snprintf(sqlstate, 6, "%s", code ? code : "");
+    *message = xstrdup(primary ? primary : PQerrorMessage(connection));
+    return true;
+}
+
+static char *copy_field(const PGresult *result, int row, int field)
+{
+    return PQgetisnull(result, row, field) ? NULL : xstrdup(PQgetvalue(result, row, field));
+}
+
+static bool is_true(const PGresult *result, int field)
+{
+    return PQgetvalue(result, 0, field)[0] == 't';
+}
+
+/* A literal, a number, true, false or NULL, with or without casts: safe to compute once. Anything with a
+ * function in it is asked of the server each time. */
+static bool is_constant(const char *sql)
+{
+    const char *at = sql;
+    if (*at == '\'') {
+        for (at++; *at && (*at != '\'' || at[1] == '\''); at++)
+            at += *at == '\'';
+        if (*at == '\'')
+            at++;
+    } else {
+        at += strspn(at, "(-0123456789.)");
+        if (at == sql) {
+            static const char *const words[] = {"true", "false", "NULL"};
+            for (size_t i = 0; i < sizeof words / sizeof *words && at == sql; i++)
+                if (strncmp(sql, words[i], strlen(words[i])) == 0)
+                    at += strlen(words[i]);
+        }
+    }
+    if (at == sql)
+        return false;
+    return *at == '\0' || (strncmp(at, "::", 2) == 0 && !strpbrk(at, "'+*/|"));
+}
+
+/* Has the server compute a constant default, in both formats. */
+static bool read_constant(PGconn *connection, struct column *column, const char *sql, char **message,
+                          char sqlstate[6])
+{
+    cleanup_free char *select = xasprintf("SELECT (%s)::%s", sql, column->type_name);
+    for (int format = 0; format < 2; format++) {
+        if (format == 1 && !encoder_is_binary(column->encoder))
+            continue;
+        PGresult *result = query(connection, select, NULL, format);
+        bool is_failed = failed(connection, result, message, sqlstate);
+        if (!is_failed) {
+            column->is_default_null = PQgetisnull(result, 0, 0);
+            buffer_append(format ? &column->default_binary : &column->default_text, PQgetvalue(result, 0, 0),
+                          (size_t)PQgetlength(result, 0, 0));
+        }
+        PQclear(result);
+        if (is_failed)
+            return false;
+    }
+    return true;
+}
+
+static bool read_column(PGconn *connection, const PGresult *result, int row, struct column *column,
+                        char **message, char sqlstate[6])
+{
+    Oid type = (Oid)strtoul(PQgetvalue(result, row, 3), NULL, 10);
+    *column = (struct column){
+        .name = copy_field(result, row, 0),
+        .quoted = copy_field(result, row, 1),
+        .type_name = copy_field(result, row, 2),
+        .encoder = encoder_for(type, PQgetvalue(result, row, 4)[0], PQgetvalue(result, row, 5)[0]),
+        .is_uuid = type == 2950,
+        .is_json = type == 114 || type == 3802,
+        .is_not_null = PQgetvalue(result, row, 6)[0] == 't',
+    };
+    if (PQgetisnull(result, row, 7))
+        return true;
+    const char *sql = PQgetvalue(result, row, 7);
+    column->default_kind = is_constant(sql) ? DEFAULT_CONSTANT : DEFAULT_COMPUTED;
+    column->default_sql = xstrdup(sql);
+    return column->default_kind == DEFAULT_COMPUTED ||
+           read_constant(connection, column, sql, message, sqlstate);
+}
+
+static bool refuse(char **message, char sqlstate[6], const char *code, char *text)
+{
+    *message = text;
+    memcpy(sqlstate, code, 6);
+    return false;
+}
+
+static bool read_table(PGconn *connection, const char *name, struct table *table, char **message,
+                       char sqlstate[6])
+{
+    PGresult *result = query(connection, table_query, name, 0);
+    bool is_good = !failed(connection, result, message, sqlstate);
+    if (is_good && PQntuples(result) == 0) {
+        is_good = refuse(message, sqlstate, "42P01",
+                         xasprintf("there is no table %s in database %s; `agent-actions init` makes "
+                                   "agent_actions, -T names another",
+                                   name, PQdb(connection)));
+    } else if (is_good && !strchr("rpvf", PQgetvalue(result, 0, 2)[0])) {
+        is_good = refuse(message, sqlstate, "42809", xasprintf("%s is not a table", name));
+    } else if (is_good && !is_true(result, 3)) {
+        is_good =
+            refuse(message, sqlstate, "42501",
+                   xasprintf("user %s may not insert into %s; as its owner: GRANT INSERT, SELECT ON %s TO %s",
+                             PQgetvalue(result, 0, 8), name, name, PQgetvalue(result, 0, 8)));
+    } else if (is_good) {
+        table->sql_name = copy_field(result, 0, 7);
+        table->relname = copy_field(result, 0, 1);
+        table->can_make_temporary = is_true(result, 4);
+        table->has_unique = is_true(result, 5);
+        table->key_columns = copy_field(result, 0, 6);
+    }
+    PQclear(result);
+    return is_good;
+}
+
+static bool read_columns(PGconn *connection, const char *name, struct table *table, char **message,
+                         char sqlstate[6])
+{
+    PGresult *result = query(connection, column_query, name, 0);
+    bool is_good = !failed(connection, result, message, sqlstate);
+    int count = is_good ? PQntuples(result) : 0;
+    table->columns = xcalloc((size_t)count, sizeof *table->columns);
+    for (int i = 0; is_good && i < count; i++)
+        is_good =
+            read_column(connection, result, i, &table->columns[table->column_count++], message, sqlstate);
+    PQclear(result);
+    return is_good;
+}
+
+struct table *table_read(PGconn *connection, const char *name, char **message, char sqlstate[6])
+{
+    struct table *table = xcalloc(1, sizeof *table);
+    if (read_table(connection, name, table, message, sqlstate) &&
+        read_columns(connection, name, table, message, sqlstate))
+        return table;
+    table_free(table);
+    return NULL;
+}
+
+void table_free(struct table *table)
+{
+    if (!table)
+        return;
+    for (size_t i = 0; i < table->column_count; i++) {
+        struct column *column = &table->columns[i];
+        free(column->name);
+        free(column->quoted);
+        free(column->type_name);
+        free(column->default_sql);
+        buffer_free(&column->default_binary);
+        buffer_free(&column->default_text);
+    }
+    free(table->columns);
+    free(table->sql_name);
+    free(table->relname);
+    free(table->key_columns);
+    free(table);
+}
+
+int table_column(const struct table *table, const char *name, size_t len)
+{
+    for (size_t i = 0; i < table->column_count; i++)
+        if (slice_equals(slice_of_string(table->columns[i].name), name, len))
+            return (int)i;
+    return -1;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+bool table_equals(const struct table *a, const struct table *b)
+{
+    if (a->column_count != b->column_count || !same_text(a->sql_name, b->sql_name) ||
+        !same_text(a->key_columns, b->key_columns))
+        return false;
+    for (size_t i = 0; i < a->column_count; i++) {
+        const struct column *x = &a->columns[i], *y = &b->columns[i];
+        if (!same_text(x->name, y->name) || !same_text(x->type_name, y->type_name) ||
+            !same_text(x->default_sql, y->default_sql) || x->is_not_null != y->is_not_null)
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,51 @@
+/* table.h - the table that rows go to, as the catalogue describes it. */
+#ifndef PGSINK_TABLE_H
+#define PGSINK_TABLE_H
+
+#include "common/buffer.h"
+#include "encoder.h"
+
+#include <libpq-fe.h>
+
+enum default_kind {
+    DEFAULT_NONE,     /* an absent member is NULL */
+    DEFAULT_CONSTANT, /* the same value for every row, known beforehand */
+    DEFAULT_COMPUTED, /* now(), nextval(), gen_random_uuid() …: asked of the server for each row */
+};
+
+struct column {
+    char *name;
+    char *quoted;    /* as an SQL identifier */
+    char *type_name; /* as SQL spells it, for casts and messages */
+    const struct encoder *encoder;
+    bool is_uuid, is_json;
+    bool is_not_null;
+    enum default_kind default_kind;
+    char *default_sql; /* the expression, of DEFAULT_COMPUTED */
+    /* The value of DEFAULT_CONSTANT in both formats; is_default_null: it is NULL. */
+    struct buffer default_binary, default_text;
+    bool is_default_null;
+};
+
+struct table {
+    char *sql_name;         /* quoted, with its schema */
+    char *relname;          /* bare, as in COPY's error context */
+    struct column *columns; /* those that can be written: no generated ones */
+    size_t column_count;
+    char *key_columns; /* the primary key's, quoted and with commas; NULL: there is none */
+    bool has_unique;   /* a unique index: conflicts can happen */
+    bool can_make_temporary;
+};
+
+/* Reads the catalogue. `name` is [schema.]table as the user gave it, folded and quoted by SQL's rules.
+ * On failure NULL; *message (to be freed) names the fault and its cure, *sqlstate the code (a static text,
+ * or of the database's error; empty: the connection was lost). */
+struct table *table_read(PGconn *connection, const char *name, char **message, char sqlstate[6]);
+void table_free(struct table *table);
+
+/* Index of the column of that name, or -1. */
+int table_column(const struct table *table, const char *name, size_t len);
+/* Whether both would give the same COPY: columns, types and defaults. */
+bool table_equals(const struct table *a, const struct table *b);
+
+#endif

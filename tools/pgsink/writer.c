@@ -1,0 +1,301 @@
+#include "writer.h"
+
+#include "connection.h"
+#include "put.h"
+#include "sqlstate.h"
+#include "statements.h"
+
+#include <sysexits.h>
+
+/* Staged batches in a row without a duplicate before direct COPY is tried again. */
+#define QUIET_BATCHES 3
+/* An error that nobody has classified is taken for a passing one so often. */
+#define UNKNOWN_RETRIES 3
+
+static struct put_result put(struct sink *sink, struct run run)
+{
+    switch (sink->mode) {
+    case MODE_STAGED:
+        return put_staged(sink, run);
+    case MODE_SINGLE:
+        return put_single(sink, run);
+    default:
+        return put_direct(sink, run);
+    }
+}
+
+static enum sqlstate_class classify(const struct sink *sink, const struct put_result *result)
+{
+    enum sqlstate_class class = sqlstate_classify(result->sqlstate);
+    if (class == SQLSTATE_UNKNOWN)
+        return sink->backoff.attempts < UNKNOWN_RETRIES ? SQLSTATE_TRANSIENT : SQLSTATE_DATA;
+    /* Where rows are to be inserted or refused, a key that is there is the row's fault. */
+    if (class == SQLSTATE_CONFLICT &&
+        (sink->options.on_conflict == CONFLICT_ERROR || sink->mode != MODE_DIRECT))
+        return SQLSTATE_DATA;
+    return class;
+}
+
+/* A fault that is no row's: told, and turned into what to do about it. */
+static enum verdict give_way(struct sink *sink, const struct put_result *result)
+{
+    if (sqlstate_classify(result->sqlstate) != SQLSTATE_SETUP) {
+        if (log_is_due(&sink->retry_log, 5000000))
+            log_error(&sink->log, "Batch processing failed: %s%s%s%s; trying again", result->message,
+                      *result->sqlstate ? " (" : "", result->sqlstate, *result->sqlstate ? ")" : "");
+        if (PQstatus(sink->connection) == CONNECTION_BAD)
+            connection_close(sink);
+        return VERDICT_RETRY;
+    }
+    /* The table may have been altered under our hands: look again before giving up. */
+    bool is_changed = false;
+    cleanup_free char *message = xstrdup(result->message);
+    enum verdict verdict = connection_read_table(sink, &is_changed);
+    if (verdict != VERDICT_DONE)
+        return verdict;
+    if (is_changed) {
+        log_warning(&sink->log, "table %s has changed (%s): going on with its new columns",
+                    sink->table->sql_name, message);
+        sink->has_stage = false;
+        return VERDICT_RETRY;
+    }
+    log_error(&sink->log, "Batch processing failed: %s (%s)", message, result->sqlstate);
+    sink->exit_code = sqlstate_is_permission(result->sqlstate) ? EX_NOPERM : EX_CONFIG;
+    return VERDICT_STOP;
+}
+
+/* Runs a statement that has no rows to blame. */
+static enum verdict run_statement(struct sink *sink, const char *sql, struct put_result *error)
+{
+    PGresult *result = connection_execute(sink, sql);
+    ExecStatusType status = PQresultStatus(result);
+    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
+        PQclear(result);
+        return VERDICT_DONE;
+    }
+    put_result_take_error(error, sink, result);
+    PQclear(result);
+    return VERDICT_RETRY;
+}
+
+/* Asks the server for the defaults that only it can compute. */
+static enum verdict fill_defaults(struct sink *sink, struct batch *batch)
+{
+    if (!batch->has_defaults)
+        return VERDICT_DONE;
+    size_t rows = 0, count;
+    for (size_t i = 0; i < batch->count; i++)
+        rows += batch->entries[i].state == ENTRY_ROW && batch->entries[i].has_defaults;
+    cleanup_buffer struct buffer sql = {0};
+    sql_select_defaults(&sql, sink, batch, rows);
+    PGresult *result = NULL, *next;
+    if (PQsendQueryParams(sink->connection, sql.data, 0, NULL, NULL, NULL, NULL,
+                          batch->format == FORMAT_BINARY))
+        while ((next = connection_await(sink))) {
+            PQclear(result);
+            result = next;
+        }
+    struct put_result error = {0};
+    enum verdict verdict = VERDICT_DONE;
+    if (PQresultStatus(result) == PGRES_TUPLES_OK) {
+        batch_fill_defaults(batch, sink->table, mapping_active(sink->mapping, &count), result);
+    } else {
+        put_result_take_error(&error, sink, result);
+        verdict = give_way(sink, &error);
+        put_result_clear(&error);
+    }
+    PQclear(result);
+    return verdict;
+}
+
+/* Runs still to be written, the next one on top. */
+struct run_stack {
+    struct run *runs;
+    size_t count, capacity;
+};
+
+static void push(struct run_stack *stack, struct run run)
+{
+    if (run.count == 0)
+        return;
+    if (stack->count == stack->capacity) {
+        stack->capacity = stack->capacity ? stack->capacity * 2 : 32;
+        stack->runs = xreallocarray(stack->runs, stack->capacity, sizeof *stack->runs);
+    }
+    stack->runs[stack->count++] = run;
+}
+
+static struct run part(struct run run, size_t from, size_t to)
+{
+    return (struct run){run.batch, run.entries + from, to - from};
+}
+
+/* Finds the guilty row, or comes closer: pushes what remains to be tried. */
+static void narrow(struct run_stack *stack, struct batch *batch, struct run run,
+                   const struct put_result *error)
+{
+    size_t bad = error->row ? error->row - 1 : 0;
+    if (error->row == 0 && run.count > 1) {
+        push(stack, part(run, run.count / 2, run.count));
+        push(stack, part(run, 0, run.count / 2));
+        return;
+    }
+    batch_reject(batch, run.entries[bad], error->sqlstate, error->column, error->message);
+    push(stack, part(run, bad + 1, run.count));
+    push(stack, part(run, 0, bad));
+}
+
+static void count_run(struct write_counts *counts, struct run run, const struct put_result *result)
+{
+    counts->inserted += result->inserted;
+    counts->updated += result->updated;
+    counts->duplicates += run.count - result->inserted - result->updated;
+}
+
+/* Leaves direct COPY, which met a key that is there already. */
+static void leave_direct(struct sink *sink)
+{
+    sink->mode = sink->table->can_make_temporary ? MODE_STAGED : MODE_SINGLE;
+    sink->quiet_batches = 0;
+}
+
+/* One run of a careful batch. VERDICT_RETRY with *error filled: the transaction is beyond saving. */
+static enum verdict write_run(struct sink *sink, struct batch *batch, struct run_stack *stack,
+                              struct write_counts *counts, struct put_result *error)
+{
+    struct run run = stack->runs[--stack->count];
+    struct put_result result = put(sink, run);
+    if (result.is_ok && run_statement(sink, "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED",
+                                      &result) == VERDICT_DONE) {
+        count_run(counts, run, &result);
+        bool needs_room = sink->mode == MODE_STAGED && stack->count > 0;
+        put_result_clear(&result);
+        return run_statement(sink,
+                             needs_room ? "TRUNCATE " STAGE "; RELEASE SAVEPOINT run; SAVEPOINT run"
+                                        : "RELEASE SAVEPOINT run; SAVEPOINT run",
+                             error);
+    }
+    enum sqlstate_class class = classify(sink, &result);
+    if (class != SQLSTATE_DATA && class != SQLSTATE_CONFLICT) {
+        *error = result;
+        return VERDICT_RETRY;
+    }
+    enum verdict verdict = run_statement(sink, "ROLLBACK TO SAVEPOINT run", error);
+    if (verdict == VERDICT_DONE && class == SQLSTATE_CONFLICT) {
+        *error = result; /* the stage must be made outside this transaction: begin anew */
+        leave_direct(sink);
+        return VERDICT_RETRY;
+    }
+    if (verdict == VERDICT_DONE)
+        narrow(stack, batch, run, &result);
+    put_result_clear(&result);
+    return verdict;
+}
+
+static enum verdict make_stage(struct sink *sink)
+{
+    if (sink->mode != MODE_STAGED || sink->has_stage)
+        return VERDICT_DONE;
+    cleanup_buffer struct buffer sql = {0};
+    struct put_result error = {0};
+    sql_make_stage(&sql, sink);
+    if (run_statement(sink, sql.data, &error) == VERDICT_DONE) {
+        sink->has_stage = true;
+        return VERDICT_DONE;
+    }
+    enum verdict verdict = give_way(sink, &error);
+    put_result_clear(&error);
+    return verdict;
+}
+
+/* The batch in one transaction, run by run. `refused` is how direct COPY failed because of a row, or NULL. */
+static enum verdict write_carefully(struct sink *sink, struct run all, struct batch *batch,
+                                    const struct put_result *refused, struct write_counts *counts)
+{
+    struct put_result error = {0};
+    struct run_stack stack = {0};
+    enum write_mode mode = sink->mode;
+    enum verdict verdict = make_stage(sink);
+    if (verdict != VERDICT_DONE)
+        return verdict;
+    if (refused)
+        narrow(&stack, batch, all, refused);
+    else
+        push(&stack, all);
+    verdict = run_statement(sink, "BEGIN; SAVEPOINT run", &error);
+    while (verdict == VERDICT_DONE && stack.count)
+        verdict = write_run(sink, batch, &stack, counts, &error);
+    if (verdict == VERDICT_DONE)
+        verdict = run_statement(sink, "COMMIT", &error);
+    free(stack.runs);
+    if (verdict == VERDICT_DONE)
+        return VERDICT_DONE;
+    if (sink->connection && PQstatus(sink->connection) == CONNECTION_OK) {
+        struct put_result ignored = {0};
+        run_statement(sink, "ROLLBACK", &ignored);
+        put_result_clear(&ignored);
+    }
+    *counts = (struct write_counts){0};
+    if (mode != sink->mode) { /* direct COPY met a duplicate: not a fault, another way */
+        put_result_clear(&error);
+        return writer_write(sink, batch, counts);
+    }
+    verdict = give_way(sink, &error);
+    put_result_clear(&error);
+    return verdict;
+}
+
+/* What the batch's way of writing says about the next one's. */
+static void choose_mode(struct sink *sink, const struct write_counts *counts)
+{
+    if (sink->mode == MODE_DIRECT || sink->options.on_conflict == CONFLICT_UPDATE)
+        return;
+    sink->quiet_batches = counts->duplicates ? 0 : sink->quiet_batches + 1;
+    if (sink->quiet_batches >= QUIET_BATCHES)
+        sink->mode = MODE_DIRECT;
+}
+
+static size_t *pending_rows(const struct batch *batch, size_t *count)
+{
+    size_t *entries = xcalloc(batch->count, sizeof *entries);
+    *count = 0;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->entries[i].state == ENTRY_ROW)
+            entries[(*count)++] = i;
+    return entries;
+}
+
+enum verdict writer_write(struct sink *sink, struct batch *batch, struct write_counts *counts)
+{
+    *counts = (struct write_counts){0};
+    if (sink->options.on_conflict == CONFLICT_UPDATE && sink->mode == MODE_DIRECT)
+        leave_direct(sink);
+    enum verdict verdict = fill_defaults(sink, batch);
+    if (verdict != VERDICT_DONE)
+        return verdict;
+    size_t count;
+    cleanup_free size_t *entries = pending_rows(batch, &count);
+    if (count == 0)
+        return VERDICT_DONE;
+    struct run all = {batch, entries, count};
+    if (sink->mode != MODE_DIRECT) {
+        verdict = write_carefully(sink, all, batch, NULL, counts);
+    } else {
+        struct put_result result = put_direct(sink, all);
+        enum sqlstate_class class = result.is_ok ? SQLSTATE_UNKNOWN : classify(sink, &result);
+        if (result.is_ok) {
+            count_run(counts, all, &result);
+        } else if (class == SQLSTATE_CONFLICT) {
+            leave_direct(sink);
+            verdict = write_carefully(sink, all, batch, NULL, counts);
+        } else if (class == SQLSTATE_DATA) {
+            verdict = write_carefully(sink, all, batch, &result, counts);
+        } else {
+            verdict = give_way(sink, &result);
+        }
+        put_result_clear(&result);
+    }
+    if (verdict == VERDICT_DONE)
+        choose_mode(sink, counts);
+    return verdict;
+}

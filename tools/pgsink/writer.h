@@ -1,0 +1,25 @@
+/* writer.h - writes a batch: a small machine over the three ways of put.h.
+ *
+ *   direct   one COPY into the table, a transaction by itself: nearly all batches end here.
+ *   staged   once a COPY met a key that is there already, through the stage; back to direct when
+ *            several batches in a row had no duplicate.
+ *   single   row by row, where the role may not make temporary tables.
+ *
+ * A batch with a bad row is written carefully: in one transaction, run by run, each under a savepoint. A
+ * run that fails at a known row gives that row up and goes on with the rows before and behind it; one
+ * that fails without saying where is halved until the row stands alone.
+ */
+#ifndef PGSINK_WRITER_H
+#define PGSINK_WRITER_H
+
+#include "sink.h"
+
+struct write_counts {
+    uint64_t inserted, updated, duplicates;
+};
+
+/* One attempt at the batch. After VERDICT_DONE every ENTRY_ROW left is stored, all others are rejected;
+ * with VERDICT_RETRY nothing of it is known to be stored. */
+enum verdict writer_write(struct sink *sink, struct batch *batch, struct write_counts *counts);
+
+#endif
