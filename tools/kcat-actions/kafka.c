@@ -1,0 +1,232 @@
+#include "consumer.h"
+
+#include "common/timestamp.h"
+
+#include <string.h>
+#include <sys/eventfd.h>
+#include <syslog.h>
+#include <sysexits.h>
+
+#define LOG_INTERVAL_US 10000000
+#define COMMIT_TIMEOUT_MS 10000
+
+static void on_log(const rd_kafka_t *kafka, int level, const char *facility, const char *message)
+{
+    const struct consumer *consumer = rd_kafka_opaque(kafka);
+    /* Errors come to on_error as well, in words made for people. */
+    log_write(&consumer->log, level <= LOG_CRIT ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, "%s: %s", facility,
+              message);
+}
+
+static void end_with(struct consumer *consumer, int code, const char *what, const char *message,
+                     const char *cure)
+{
+    if (consumer->exit_code)
+        return;
+    log_error(&consumer->log, "%s: %s%s", what, message, cure);
+    consumer_drain(consumer, code);
+}
+
+void kafka_note_error(struct consumer *consumer, rd_kafka_resp_err_t error, const char *message,
+                      const char *topic)
+{
+    const char *what = topic ? topic : "Kafka";
+    stats_add(consumer->stats, COUNTER_kafka_errors, 1);
+    enum kafka_verdict verdict = kafka_judge(error);
+    if (error == RD_KAFKA_RESP_ERR__SSL && consumer->was_connected)
+        verdict = KAFKA_RETRIES;
+    if (verdict == KAFKA_FORBIDDEN) {
+        end_with(consumer, EX_NOPERM, what, message, "; check the credentials and the rights of this client");
+        return;
+    }
+    if (verdict == KAFKA_BROKEN) {
+        end_with(consumer, EX_CONFIG, what, message,
+                 error == RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED
+                     ? "; this librdkafka lacks a codec that the records need"
+                     : "; check the configuration");
+        return;
+    }
+    if (error == RD_KAFKA_RESP_ERR__RESOLVE)
+        consumer->name_is_unknown = true;
+    if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+        stats_set(consumer->stats, COUNTER_kafka_connected, 0);
+        if (consumer->name_is_unknown && !consumer->was_connected) {
+            end_with(consumer, EX_UNAVAILABLE, what, "no broker's host name can be resolved", "; check -b");
+            return;
+        }
+    }
+    bool is_unknown_topic = error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+                            error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+                            error == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+    if (is_unknown_topic && consumer->options.ends_at_end) {
+        end_with(consumer, EX_UNAVAILABLE, what, "there is no such topic", "");
+        return;
+    }
+    if (is_unknown_topic ? log_is_due(&consumer->topic_log, LOG_INTERVAL_US)
+                         : log_is_due(&consumer->error_log, LOG_INTERVAL_US))
+        log_warning(&consumer->log,
+                    is_unknown_topic ? "%s: there is no such topic yet; waiting for it"
+                                     : "%s: %s; trying again",
+                    what, message);
+}
+
+static void on_error(rd_kafka_t *kafka, int error, const char *reason, void *opaque)
+{
+    char fatal[256];
+    if (error == RD_KAFKA_RESP_ERR__FATAL) {
+        rd_kafka_fatal_error(kafka, fatal, sizeof fatal);
+        reason = fatal;
+    }
+    kafka_note_error(opaque, (rd_kafka_resp_err_t)error, reason, NULL);
+}
+
+static void on_commit(rd_kafka_t *kafka, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *offsets,
+                      void *opaque)
+{
+    struct consumer *consumer = opaque;
+    (void)kafka;
+    if (error == RD_KAFKA_RESP_ERR__NO_OFFSET)
+        return; /* nothing was new */
+    if (error) {
+        stats_add(consumer->stats, COUNTER_commit_failures, 1);
+        if (log_is_due(&consumer->error_log, LOG_INTERVAL_US))
+            log_warning(&consumer->log, "could not commit offsets: %s; they are committed later",
+                        rd_kafka_err2str(error));
+        return;
+    }
+    stats_add(consumer->stats, COUNTER_commits, 1);
+    stats_set(consumer->stats, COUNTER_last_commit_time, (uint64_t)now_microseconds());
+    for (int i = 0; offsets && i < offsets->cnt; i++) {
+        const rd_kafka_topic_partition_t *part = &offsets->elems[i];
+        struct tracked_partition *partition = tracker_get(&consumer->tracker, part->topic, part->partition);
+        if (!part->err && part->offset >= 0 && partition->stats)
+            atomic_store_explicit(&partition->stats->committed, part->offset, memory_order_relaxed);
+    }
+}
+
+/* Defaults of ours, set before the user's words. From 2.2 on librdkafka can keep its queue small at full
+ * speed; before, a small queue stalls for a second whenever it is full. */
+void kafka_set_defaults(struct kafka_config *config, const struct consumer_options *options)
+{
+    bool commits = options->acks || options->commits_on_write;
+    kafka_config_default(config, "client.id", "kcat-actions");
+    kafka_config_default(config, "enable.auto.offset.store", "false");
+    kafka_config_default(config, "enable.auto.commit", commits ? "true" : "false");
+    kafka_config_default(config, "auto.commit.interval.ms", "1000");
+    kafka_config_default(config, "auto.offset.reset",
+                         options->start_kind == OFFSET_END ? "latest" : "earliest");
+    kafka_config_default(config, "enable.partition.eof",
+                         options->ends_at_end || options->end_time >= 0 ? "true" : "false");
+    kafka_config_default(config, "partition.assignment.strategy", "cooperative-sticky");
+    kafka_config_default(config, "topic.metadata.refresh.interval.ms", "5000");
+    kafka_config_default(config, "reconnect.backoff.max.ms", "2000");
+    kafka_config_default(config, "socket.nagle.disable", "true");
+    bool is_modern = kafka_config_default(config, "fetch.queue.backoff.ms", "5");
+    kafka_config_default(config, "queued.max.messages.kbytes", is_modern ? "4096" : "32768");
+    kafka_config_default(config, "fetch.message.max.bytes", is_modern ? "262144" : "524288");
+}
+
+bool kafka_open(struct consumer *consumer, struct kafka_config *config)
+{
+    cleanup_free char *error = NULL, *group = NULL;
+    char reason[512];
+    rd_kafka_conf_t *conf = kafka_config_take(config, &error);
+    if (!conf) {
+        log_error(&consumer->log, "%s", error);
+        consumer->exit_code = EX_CONFIG;
+        return false;
+    }
+    group = consumer->options.group ? xstrdup(consumer->options.group)
+                                    : xasprintf("kcat-actions-%ld", (long)getpid());
+    rd_kafka_conf_set(conf, "group.id", group, reason, sizeof reason);
+    rd_kafka_conf_set_opaque(conf, consumer);
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_offset_commit_cb(conf, on_commit);
+    rd_kafka_conf_set_rebalance_cb(conf, group_rebalance);
+    consumer->kafka = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof reason);
+    if (!consumer->kafka) {
+        log_error(&consumer->log, "could not start the Kafka client: %s", reason);
+        rd_kafka_conf_destroy(conf);
+        consumer->exit_code = EX_CONFIG;
+        return false;
+    }
+    rd_kafka_poll_set_consumer(consumer->kafka);
+    consumer->queue = rd_kafka_queue_get_consumer(consumer->kafka);
+    consumer->queue_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    static const uint64_t one = 1;
+    rd_kafka_queue_io_event_enable(consumer->queue, consumer->queue_fd, &one, sizeof one);
+    return true;
+}
+
+void kafka_store(struct consumer *consumer, struct tracked_partition *partition)
+{
+    int64_t safe = tracker_safe_offset(partition);
+    if (!partition->is_assigned || safe < 0 || safe <= partition->stored)
+        return;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, partition->topic, partition->partition)->offset = safe;
+    /* It fails for a partition that is no longer ours, and is meant to. */
+    if (rd_kafka_offsets_store(consumer->kafka, list) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        partition->stored = safe;
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* Stored first: the library's own commits must not fall behind this one. */
+static rd_kafka_topic_partition_list_t *safe_offsets(struct consumer *consumer,
+                                                     const rd_kafka_topic_partition_list_t *wanted)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    for (size_t i = 0; i < consumer->tracker.count; i++) {
+        struct tracked_partition *partition = &consumer->tracker.partitions[i];
+        int64_t safe = tracker_safe_offset(partition);
+        bool is_wanted = !wanted || rd_kafka_topic_partition_list_find(
+                                        (rd_kafka_topic_partition_list_t *)(uintptr_t)wanted,
+                                        partition->topic, partition->partition);
+        if (!is_wanted || !partition->is_assigned || safe < 0)
+            continue;
+        kafka_store(consumer, partition);
+        if (safe == partition->stored)
+            rd_kafka_topic_partition_list_add(list, partition->topic, partition->partition)->offset = safe;
+    }
+    return list;
+}
+
+void kafka_commit(struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
+{
+    if (!consumer->options.acks && !consumer->options.commits_on_write)
+        return;
+    rd_kafka_topic_partition_list_t *offsets = safe_offsets(consumer, partitions);
+    if (offsets->cnt) {
+        /* Through a queue of its own, so that a dead broker costs a bounded time. */
+        rd_kafka_queue_t *queue = rd_kafka_queue_new(consumer->kafka);
+        rd_kafka_commit_queue(consumer->kafka, offsets, queue, NULL, NULL);
+        rd_kafka_event_t *event = rd_kafka_queue_poll(queue, COMMIT_TIMEOUT_MS);
+        if (event)
+            on_commit(consumer->kafka, rd_kafka_event_error(event),
+                      rd_kafka_event_topic_partition_list(event), consumer);
+        else
+            log_warning(&consumer->log, "the broker did not confirm the last commit in time; what it "
+                                        "covers may be read again");
+        if (event)
+            rd_kafka_event_destroy(event);
+        rd_kafka_queue_destroy(queue);
+    }
+    rd_kafka_topic_partition_list_destroy(offsets);
+}
+
+void kafka_close(struct consumer *consumer)
+{
+    if (!consumer->kafka)
+        return;
+    consumer->is_closing = true;
+    kafka_commit(consumer, NULL);
+    if (consumer->revocation.partitions)
+        group_settle(consumer);
+    rd_kafka_queue_io_event_enable(consumer->queue, -1, NULL, 0);
+    rd_kafka_queue_destroy(consumer->queue);
+    rd_kafka_consumer_close(consumer->kafka);
+    rd_kafka_destroy(consumer->kafka);
+    consumer->kafka = NULL;
+    close(consumer->queue_fd);
+}

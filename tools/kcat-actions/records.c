@@ -1,0 +1,182 @@
+/* From records to lines. Taking one record: find its partition, ask --select, write the line, note that it
+ * is in flight. Lines gather in one buffer, which main.c's loop hands to stdout. */
+#include "consumer.h"
+
+#include "common/timestamp.h"
+
+#include <errno.h>
+#include <sysexits.h>
+
+#define MAX_HEADERS 256
+
+static const char *timestamp_type_name(rd_kafka_timestamp_type_t type)
+{
+    switch (type) {
+    case RD_KAFKA_TIMESTAMP_CREATE_TIME:
+        return "create";
+    case RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME:
+        return "logappend";
+    default:
+        return NULL;
+    }
+}
+
+/* An absent key or payload is NULL in librdkafka, an empty one may be too: its length tells nothing, so
+ * a NULL pointer is absent. */
+static struct slice bytes_of(const void *data, size_t len)
+{
+    return slice_of(data, len);
+}
+
+static void read_headers(rd_kafka_message_t *message, struct record *record, struct record_header *headers)
+{
+    rd_kafka_headers_t *raw;
+    if (rd_kafka_message_headers(message, &raw) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    const char *name;
+    const void *value;
+    size_t size;
+    while (record->header_count < MAX_HEADERS &&
+           rd_kafka_header_get_all(raw, record->header_count, &name, &value, &size) ==
+               RD_KAFKA_RESP_ERR_NO_ERROR)
+        headers[record->header_count++] = (struct record_header){name, bytes_of(value, size)};
+    record->headers = headers;
+}
+
+static struct record record_of(rd_kafka_message_t *message, struct record_header *headers)
+{
+    rd_kafka_timestamp_type_t type;
+    int64_t timestamp = rd_kafka_message_timestamp(message, &type);
+    struct record record = {
+        .topic = slice_of_string(rd_kafka_topic_name(message->rkt)),
+        .partition = message->partition,
+        .offset = message->offset,
+        .timestamp_type = timestamp_type_name(type),
+        .timestamp_ms = timestamp,
+        .broker = rd_kafka_message_broker_id(message),
+        .key = bytes_of(message->key, message->key_len),
+        .payload = bytes_of(message->payload, message->len),
+    };
+    read_headers(message, &record, headers);
+    return record;
+}
+
+/* Whether --select keeps the record. What is no JSON cannot be asked: it is kept, and goes its way as a
+ * reject. A program that fails on a record is not true for it. */
+static bool is_selected(struct consumer *consumer, const struct record *record)
+{
+    struct json_value value;
+    if (!record->payload.len || !json_scan_document(record->payload, &value, NULL, NULL))
+        return true;
+    struct record frame = *record;
+    frame.payload = slice_of("null", 4);
+    consumer->scratch.len = 0;
+    record_write(&consumer->scratch, &frame, "kcat-actions");
+    bool is_true = false;
+    enum jq_outcome outcome = jq_program_run(consumer->select, record->payload,
+                                             buffer_slice(&consumer->scratch), &consumer->selected, &is_true);
+    if (outcome == JQ_ERROR && log_is_due(&consumer->select_log, 10000000))
+        log_warning(&consumer->log, "--select: %.*s at %.*s [%d] offset %lld: not selected",
+                    (int)consumer->selected.len, consumer->selected.data, (int)record->topic.len,
+                    record->topic.data, (int)record->partition, (long long)record->offset);
+    return outcome == JQ_VALUE && is_true;
+}
+
+static void pass_on(struct consumer *consumer, struct tracked_partition *partition,
+                    const struct record *record)
+{
+    struct buffer *out = &consumer->out.buffer;
+    bool is_json = consumer->options.is_bare ? record_write_bare(out, record, "kcat-actions")
+                                             : record_write(out, record, "kcat-actions");
+    stats_add(consumer->stats, COUNTER_records_undecodable, !is_json);
+    consumer->passed_on++;
+    if (consumer->options.acks || consumer->options.commits_on_write)
+        tracker_pass_on(&consumer->tracker, partition, record->offset, record->payload.len + record->key.len);
+    else
+        tracker_leave_out(partition, record->offset);
+}
+
+static void take_record(struct consumer *consumer, struct tracked_partition *partition,
+                        rd_kafka_message_t *message)
+{
+    struct record_header headers[MAX_HEADERS];
+    struct record record = record_of(message, headers);
+    if (partition->stop_offset >= 0 && record.offset >= partition->stop_offset) {
+        partition->is_at_end = true;
+        return;
+    }
+    partition->is_at_end = false;
+    stats_add(consumer->stats, COUNTER_records_consumed, 1);
+    stats_add(consumer->stats, COUNTER_bytes_consumed, record.payload.len + record.key.len);
+    if (consumer->select && !is_selected(consumer, &record)) {
+        stats_add(consumer->stats, COUNTER_records_filtered, 1);
+        tracker_leave_out(partition, record.offset);
+        if (partition->count == 0)
+            kafka_store(consumer, partition);
+        return;
+    }
+    pass_on(consumer, partition, &record);
+    if (consumer->options.count && consumer->passed_on >= (uint64_t)consumer->options.count)
+        consumer_drain(consumer, 0);
+}
+
+static void take(struct consumer *consumer, rd_kafka_message_t *message)
+{
+    const char *topic = message->rkt ? rd_kafka_topic_name(message->rkt) : NULL;
+    if (message->err && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        kafka_note_error(consumer, message->err, rd_kafka_message_errstr(message), topic);
+        return;
+    }
+    struct tracked_partition *partition = tracker_get(&consumer->tracker, topic, message->partition);
+    if (message->err)
+        partition->is_at_end = true;
+    else if (!consumer->is_draining)
+        take_record(consumer, partition, message);
+}
+
+bool records_take(struct consumer *consumer, size_t most)
+{
+    for (size_t i = 0; i < most; i++) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->kafka, 0);
+        if (!message)
+            return false;
+        if (!consumer->was_connected || !stats_get(consumer->stats, COUNTER_kafka_connected)) {
+            consumer->was_connected |= !message->err;
+            stats_set(consumer->stats, COUNTER_kafka_connected, !message->err);
+        }
+        take(consumer, message);
+        rd_kafka_message_destroy(message);
+        /* A revocation, the last record wanted, or a fault: what follows is not for us. */
+        if (consumer->revocation.partitions || consumer->is_draining)
+            return false;
+    }
+    stats_set(consumer->stats, COUNTER_last_record_time, (uint64_t)now_microseconds());
+    return true;
+}
+
+static void settle_written(struct consumer *consumer)
+{
+    if (!consumer->options.commits_on_write || output_pending(&consumer->out))
+        return;
+    for (size_t i = 0; i < consumer->tracker.count; i++) {
+        struct tracked_partition *partition = &consumer->tracker.partitions[i];
+        tracker_acknowledge(&consumer->tracker, partition, partition->position);
+        kafka_store(consumer, partition);
+    }
+}
+
+void records_write(struct consumer *consumer)
+{
+    if (consumer->out_is_closed)
+        return;
+    if (output_push(&consumer->out)) {
+        settle_written(consumer);
+        return;
+    }
+    /* The reader has gone. Alone in a shell that is how `| head` ends us; in a pipeline it is a fault. */
+    log_write(&consumer->log, errno == EPIPE && !consumer->options.acks ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
+              "could not write to stdout: %m");
+    consumer->out_is_closed = true;
+    consumer->out.buffer.len = consumer->out.sent = 0;
+    consumer_drain(consumer, EX_IOERR);
+}
