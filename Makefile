@@ -23,6 +23,7 @@ LIBS_pgsink       := $(shell $(PKG_CONFIG) --libs libpq libcrypto) -ljq
 LIBS_dlq          := $(shell $(PKG_CONFIG) --libs rdkafka)
 LIBS_healthd      := $(shell $(PKG_CONFIG) --libs libmicrohttpd)
 LIBS_dev-broker   := $(shell $(PKG_CONFIG) --libs rdkafka)
+LIBS_group-offsets := $(LIBS_dev-broker)
 LIBS_unit         := $(shell $(PKG_CONFIG) --libs cmocka libcrypto rdkafka)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
@@ -45,37 +46,55 @@ COMMON         := $(BUILD)/lib/libcommon.a
 BINARIES       := $(TOOLS:%=$(BUILD)/bin/%)
 UNIT_TESTS     := $(patsubst test/unit/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c))
 
-.PHONY: all check install clean
+# `make V=1` shows the commands; otherwise there is a line for each file.
+say = $(if $(V),,@printf '  %-4s %s\n' $(1) $@;)
+
+.PHONY: all check fuzz install clean
 .SECONDARY:
-all: $(BINARIES) $(BUILD)/bin/dev-broker
+all: $(BINARIES) $(BUILD)/bin/dev-broker $(BUILD)/bin/group-offsets $(BUILD)/bin/stats-writer
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+	$(call say,CC)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
 $(COMMON): $(COMMON_OBJECTS)
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)$(AR) rcs $@ $^
 
 define tool_rule
 $(BUILD)/bin/$(1): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tools/$(1)/*.c)) $(COMMON)
 	@mkdir -p $$(@D)
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $$@ $$^ $(LIBS_$(1)) -lm
+	$$(call say,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $$@ $$^ $(LIBS_$(1)) -lm
 endef
 $(foreach tool,$(TOOLS),$(eval $(call tool_rule,$(tool))))
 
-# The embedded broker of ./scripts/demo and the tests: librdkafka's mock cluster as a process.
-$(BUILD)/bin/dev-broker: $(BUILD)/obj/test/support/dev-broker.o $(COMMON)
+# dev-broker: the embedded broker of ./scripts/demo and the tests, librdkafka's mock cluster as a process.
+# group-offsets: shows the tests how far a consumer group is.
+$(BUILD)/bin/dev-broker $(BUILD)/bin/group-offsets: $(BUILD)/bin/%: $(BUILD)/obj/test/support/%.o
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_dev-broker)
+	$(call say,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_$*)
+
+# stats-writer: plays a tool of a pipeline, for the tests of healthd.
+$(BUILD)/bin/stats-writer: $(BUILD)/obj/test/support/stats-writer.o $(COMMON)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^
+
+# healthd's page is a file of its own that the assembler puts in.
+$(BUILD)/obj/tools/healthd/page_html.o: tools/healthd/page.html
 
 $(BUILD)/test/%: $(BUILD)/obj/test/unit/%.o $(COMMON)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_unit) -lm
+	$(call say,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_unit) -lm
 
 check: $(UNIT_TESTS)
 	@for test in $(UNIT_TESTS); do echo "== $$test"; "$$test" || exit 1; done
+
+# Random lines against the scanner and the line formats; how to run it stands in test/fuzz/driver.c.
+fuzz: $(BUILD)/fuzz/fuzz_line
+$(BUILD)/fuzz/fuzz_line: $(BUILD)/obj/test/fuzz/fuzz_line.o $(BUILD)/obj/test/fuzz/driver.o $(COMMON)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/agent-actions \
@@ -83,8 +102,9 @@ install: all
 	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/libexec/agent-actions/
 	install -m 755 scripts/agent-actions $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 sql/*.sql $(DESTDIR)$(PREFIX)/share/agent-actions/sql/
-	install -m 644 $(foreach tool,$(TOOLS),tools/$(tool)/$(tool).1) scripts/agent-actions.1 \
-	    $(DESTDIR)$(PREFIX)/share/man/man1/
+	for tool in $(TOOLS); do \
+	    install -m 644 tools/$$tool/$$tool.1 $(DESTDIR)$(PREFIX)/share/man/man1/agent-actions-$$tool.1; done
+	install -m 644 scripts/agent-actions.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 
 clean:
 	rm -rf build
