@@ -13,6 +13,14 @@
 static void on_log(const rd_kafka_t *kafka, int level, const char *facility, const char *message)
 {
     const struct consumer *consumer = rd_kafka_opaque(kafka);
+    /* The one place where librdkafka tells that a position is gone (rd_kafka_offset_reset, a warning when
+     * the broker refused it): retention was faster than we, or the topic was made anew. */
+    if (level == LOG_WARNING && strcmp(facility, "OFFSET") == 0) {
+        stats_add(consumer->stats, COUNTER_offset_resets, 1);
+        log_error(&consumer->log, "records may be lost, they left the log before they were read: %s",
+                  message);
+        return;
+    }
     /* Errors come to on_error as well, in words made for people. */
     log_write(&consumer->log, level <= LOG_CRIT ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, "%s: %s", facility,
               message);
@@ -117,6 +125,8 @@ void kafka_set_defaults(struct kafka_config *config, const struct consumer_optio
                          options->start_kind == OFFSET_END ? "latest" : "earliest");
     kafka_config_default(config, "enable.partition.eof",
                          options->ends_at_end || options->end_time >= 0 ? "true" : "false");
+    if (options->ends_at_end) /* the end is told by an empty fetch, for which the broker waits so long */
+        kafka_config_default(config, "fetch.wait.max.ms", "20");
     kafka_config_default(config, "partition.assignment.strategy", "cooperative-sticky");
     kafka_config_default(config, "topic.metadata.refresh.interval.ms", "5000");
     kafka_config_default(config, "reconnect.backoff.max.ms", "2000");

@@ -106,6 +106,13 @@ static void take_record(struct consumer *consumer, struct tracked_partition *par
         return;
     }
     partition->is_at_end = false;
+    if (record.offset < partition->position) {
+        log_warning(&consumer->log,
+                    "%s [%d] goes on at offset %lld, before %lld: the topic was made anew or cut",
+                    partition->topic, (int)partition->partition, (long long)record.offset,
+                    (long long)partition->position);
+        tracker_reset(&consumer->tracker, partition);
+    }
     stats_add(consumer->stats, COUNTER_records_consumed, 1);
     stats_add(consumer->stats, COUNTER_bytes_consumed, record.payload.len + record.key.len);
     if (consumer->select && !is_selected(consumer, &record)) {
