@@ -1,0 +1,58 @@
+/* health.h - whether the pipelines do their work, and if not, why not.
+ *
+ * The rules are those of the manual page. Health is judged from one snapshot; only 'no progress' needs an
+ * earlier look, which a struct progress_watch keeps.
+ */
+#ifndef HEALTHD_HEALTH_H
+#define HEALTHD_HEALTH_H
+
+#include "snapshot.h"
+
+#include "common/buffer.h"
+
+/* Microseconds; beyond them a state is unhealthy. */
+struct health_limits {
+    int64_t heartbeat; /* age of a tool's last heartbeat */
+    int64_t database;  /* since PostgreSQL refuses */
+    int64_t dlq;       /* since the dead letter queue refuses */
+    int64_t progress;  /* since a record was acknowledged, while there are some to acknowledge */
+};
+
+/* Since when, in microseconds of the monotonic clock, each pipeline has had something to do and has
+ * acknowledged nothing. {0} at first. */
+struct progress_watch {
+    struct progress {
+        uint32_t pipeline;
+        uint64_t acked;
+        int64_t since;
+    } pipelines[STATS_SLOTS];
+    size_t count;
+    int64_t now; /* when it last looked */
+};
+
+/* Looks at the pipelines, about once a second. */
+void progress_observe(struct progress_watch *watch, const struct snapshot *snapshot);
+
+struct verdict {
+    bool is_healthy;
+    struct buffer reasons; /* NUL-terminated texts; owned */
+    unsigned consumer_processes;
+    unsigned pipelines_running;
+};
+
+/* NULL `watch`: there was no earlier look. */
+void health_judge(struct verdict *verdict, const struct snapshot *snapshot,
+                  const struct health_limits *limits, const struct progress_watch *watch);
+/* Unhealthy for one reason, when there is no snapshot to judge. */
+void health_unknown(struct verdict *verdict, const char *reason);
+void verdict_free(struct verdict *verdict);
+/* Visits the reasons: the next one, NULL at the end. Start with *at = 0. */
+const char *verdict_reason(const struct verdict *verdict, size_t *at);
+
+/* Whether some pipeline can take events to the database now. */
+bool health_is_ready(const struct snapshot *snapshot);
+
+/* {"status":…,"consumer":…,…} */
+void verdict_write_json(struct buffer *out, const struct verdict *verdict);
+
+#endif
