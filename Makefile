@@ -78,7 +78,7 @@ $(BUILD)/bin/dev-broker $(BUILD)/bin/group-offsets: $(BUILD)/bin/%: $(BUILD)/obj
 # stats-writer: plays a tool of a pipeline, for the tests of healthd.
 $(BUILD)/bin/stats-writer: $(BUILD)/obj/test/support/stats-writer.o $(COMMON)
 	@mkdir -p $(@D)
-	$(call say,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^
+	$(call say,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lm
 
 # healthd's page is a file of its own that the assembler puts in.
 $(BUILD)/obj/tools/healthd/page_html.o: tools/healthd/page.html

@@ -19,7 +19,7 @@ int64_t backoff_next(struct backoff *backoff)
 {
     int64_t wait = backoff->first_us;
     for (unsigned i = 0; i < backoff->attempts && wait < backoff->most_us; i++)
-        wait *= 2;
+        wait = wait > backoff->most_us / 2 ? backoff->most_us : wait * 2;
     if (wait > backoff->most_us)
         wait = backoff->most_us;
     backoff->attempts++;

@@ -18,13 +18,18 @@ const struct histogram_info histogram_info[HISTOGRAM_COUNT] = {HISTOGRAM_TABLE(I
 #undef INFO
 const char *const tool_names[TOOL_COUNT] = {"", "kcat-actions", "batch", "pgsink", "dlq"};
 
-const int64_t histogram_bounds[HISTOGRAM_BOUNDS] = {
-    500,    1000,   2500,    5000,    10000,   25000,    50000,    100000,
-    250000, 500000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000};
+const int64_t histogram_bounds[HISTOGRAM_BOUNDS] = {500,     1000,     2500,     5000,    10000,   25000,
+                                                    50000,   100000,   250000,   500000,  1000000, 2500000,
+                                                    5000000, 10000000, 30000000, 60000000};
 
+/* The directory says whose the slots are, so that looking for one touches no other slot's pages. */
 struct stats_header {
     char magic[16];
     uint64_t layout; /* differs when the tables of counters do */
+    struct {
+        _Atomic uint32_t tool;
+        _Atomic uint32_t pipeline;
+    } directory[STATS_SLOTS];
 };
 
 struct stats_map {
@@ -54,8 +59,7 @@ static uint64_t layout_hash(void)
 
 static bool lock_byte(int fd, size_t byte, int command)
 {
-    struct flock lock = {
-        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
     while (fcntl(fd, command, &lock) < 0)
         if (errno != EINTR)
             return false;
@@ -89,7 +93,9 @@ static struct stats_map *map_for_writing(int fd)
     struct stats_map *map = mmap(NULL, sizeof *map, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED)
         return NULL;
-    if (is_new) {
+    /* Unmarked: new, or its maker was killed right here. The magic is written last. */
+    static const char unmarked[sizeof magic];
+    if (memcmp(map->header.magic, unmarked, sizeof magic) == 0) {
         map->header.layout = layout_hash();
         memcpy(map->header.magic, magic, sizeof magic);
     }
@@ -106,8 +112,9 @@ static struct stats_slot *claim(struct stats_map *map, int fd, enum tool tool, u
     for (int pass = 0; pass < 3; pass++)
         for (size_t i = 0; i < STATS_SLOTS; i++) {
             struct stats_slot *slot = &map->slots[i];
-            bool fits = pass == 0   ? slot->tool == (uint32_t)tool && slot->pipeline == pipeline
-                        : pass == 1 ? slot->tool == TOOL_NONE
+            uint32_t owner = map->header.directory[i].tool;
+            bool fits = pass == 0   ? owner == (uint32_t)tool && map->header.directory[i].pipeline == pipeline
+                        : pass == 1 ? owner == TOOL_NONE
                                     : true;
             if (!fits || !lock_byte(fd, i, F_OFD_SETLK))
                 continue;
@@ -115,6 +122,8 @@ static struct stats_slot *claim(struct stats_map *map, int fd, enum tool tool, u
                 memset(slot, 0, sizeof *slot);
             slot->pipeline = pipeline;
             slot->tool = (uint32_t)tool;
+            map->header.directory[i].pipeline = pipeline;
+            map->header.directory[i].tool = (uint32_t)tool;
             return slot;
         }
     errno = ENOSPC;
@@ -205,7 +214,8 @@ void stats_close(struct stats_file *file)
 
 const struct stats_slot *stats_slot(const struct stats_file *file, size_t index)
 {
-    return &file->map->slots[index];
+    static const struct stats_slot unused;
+    return file->map->header.directory[index].tool == TOOL_NONE ? &unused : &file->map->slots[index];
 }
 
 bool stats_is_alive(const struct stats_file *file, size_t index)
@@ -216,7 +226,8 @@ bool stats_is_alive(const struct stats_file *file, size_t index)
 const struct stats_slot *stats_find(const struct stats_file *file, enum tool tool, uint32_t pipeline)
 {
     for (size_t i = 0; i < STATS_SLOTS; i++)
-        if (file->map->slots[i].tool == (uint32_t)tool && file->map->slots[i].pipeline == pipeline)
+        if (file->map->header.directory[i].tool == (uint32_t)tool &&
+            file->map->header.directory[i].pipeline == pipeline)
             return &file->map->slots[i];
     return NULL;
 }
@@ -231,9 +242,9 @@ void stats_observe(struct stats_slot *slot, enum histogram histogram, int64_t mi
         i++;
     atomic_store_explicit(&h->buckets[i], atomic_load_explicit(&h->buckets[i], memory_order_relaxed) + count,
                           memory_order_relaxed);
-    atomic_store_explicit(&h->sum,
-                          atomic_load_explicit(&h->sum, memory_order_relaxed) + (uint64_t)microseconds * count,
-                          memory_order_relaxed);
+    atomic_store_explicit(
+        &h->sum, atomic_load_explicit(&h->sum, memory_order_relaxed) + (uint64_t)microseconds * count,
+        memory_order_relaxed);
 }
 
 void stats_heartbeat(struct stats_slot *slot)

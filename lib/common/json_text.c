@@ -38,6 +38,13 @@ static size_t read_unicode_escape(const char *at, const char *end, uint32_t *cod
 static const char lone_surrogate[] = "half a surrogate pair (\\ud800 to \\udfff) is no character";
 static const char has_nul[] = "\\u0000 cannot be stored in a PostgreSQL text or jsonb value";
 
+/* A refusal leaves no half of a string behind. */
+static const char *refuse(struct buffer *out, size_t start, const char *why)
+{
+    out->len = start;
+    return why;
+}
+
 static char simple_escape(char c)
 {
     switch (c) {
@@ -59,6 +66,7 @@ static char simple_escape(char c)
 const char *json_decode_string(struct slice inner, enum nul_policy policy, struct buffer *out)
 {
     const char *at = inner.data, *end = at + inner.len;
+    const size_t start = out->len;
     buffer_reserve(out, inner.len);
     while (at < end) {
         const char *escape = memchr(at, '\\', (size_t)(end - at));
@@ -74,11 +82,11 @@ const char *json_decode_string(struct slice inner, enum nul_policy policy, struc
         uint32_t code_point;
         size_t length = read_unicode_escape(escape, end, &code_point);
         if (length == 0)
-            return lone_surrogate;
+            return refuse(out, start, lone_surrogate);
         at = escape + length;
         if (code_point == 0) {
             if (policy == NUL_REJECT)
-                return has_nul;
+                return refuse(out, start, has_nul);
             if (policy == NUL_STRIP)
                 continue;
             if (policy == NUL_REPLACE)
@@ -93,6 +101,7 @@ const char *json_decode_string(struct slice inner, enum nul_policy policy, struc
 const char *json_copy_storable(struct slice text, enum nul_policy policy, struct buffer *out)
 {
     const char *at = text.data, *end = at + text.len;
+    const size_t start = out->len;
     buffer_reserve(out, text.len);
     while (at < end) {
         const char *escape = memchr(at, '\\', (size_t)(end - at));
@@ -104,12 +113,12 @@ const char *json_copy_storable(struct slice text, enum nul_policy policy, struct
         size_t length = 2;
         uint32_t code_point = 1;
         if (escape[1] == 'u' && (length = read_unicode_escape(escape, end, &code_point)) == 0)
-            return lone_surrogate;
+            return refuse(out, start, lone_surrogate);
         at = escape + length;
         if (code_point != 0 || policy == NUL_KEEP)
             buffer_append(out, escape, length);
         else if (policy == NUL_REJECT)
-            return has_nul;
+            return refuse(out, start, has_nul);
         else if (policy == NUL_REPLACE)
             buffer_append_string(out, "\\ufffd");
     }

@@ -5,7 +5,8 @@
  *   event     {"correlation_id":…}                       a bare object, as in a file of events
  *   envelope  {"topic":…,"partition":…,"offset":…,"tstype":…,"ts":…,"broker":…,"headers":[k,v,…],
  *              "key":…,"payload":…}                      one Kafka record, with kcat -J's member names
- *   wrapper   {"payload":…}                              a bare event that has an error to carry
+ *   wrapper   {"payload":…}                              a bare event that has an error to carry, and
+ *                                                        nothing else
  *   reject    an envelope or wrapper with "error":{…} as its last member
  *   ack       {"ack":[{"topic":…,"partition":…,"next":42}]}
  *   blank     nothing: the end of a paragraph
@@ -55,6 +56,7 @@ struct line {
     struct json_value key;        /* string or null, or absent */
     struct json_value payload;    /* absent in an ack and an invalid line */
     struct json_value error;      /* object, of a reject */
+    struct json_value acks;       /* array, of an ack */
     bool headers_base64, key_base64, payload_base64;
 
     /* The payload's members where it is an object: the event, ready for use. */
@@ -77,7 +79,8 @@ void line_free(struct line *line);
 /* The event's own correlation id, else the record's key, resolved; false if it has neither. */
 bool line_correlation_id(const struct line *line, struct buffer *out);
 
-/* The event's member of that name, the last one if it is given twice, or NULL. */
+/* The event's member of that name, with or without escapes in it; the last one if it is given twice, or
+ * NULL. */
 const struct json_value *line_member(const struct line *line, const char *name);
 
 /* A reject's error message, resolved, appended to `out`; so its "class" and others by name.

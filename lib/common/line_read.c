@@ -9,7 +9,7 @@
 struct top_level {
     struct json_value topic, partition, offset, timestamp, timestamp_type, headers, key, payload, error, ack;
     struct json_value headers_encoding, key_encoding, payload_encoding;
-    unsigned others; /* members with none of these names */
+    unsigned members; /* how many, of any name */
     size_t first_payload_member, end_payload_member;
 };
 
@@ -83,30 +83,47 @@ static bool read_payload(struct line *line, struct json_scanner *s, struct json_
     return true;
 }
 
+/* Takes the payload's own members out from between the top level's. */
+static void drop_payload_members(struct line *line, struct top_level *top, size_t *count)
+{
+    size_t inner = top->end_payload_member - top->first_payload_member;
+    if (inner)
+        memmove(line->storage + top->first_payload_member, line->storage + top->end_payload_member,
+                (*count - top->end_payload_member) * sizeof *line->storage);
+    *count -= inner;
+    top->end_payload_member = top->first_payload_member;
+}
+
+/* The payload's members land in the middle of the top level's, as one run: either can be the event. */
+static bool read_payload_member(struct line *line, struct json_scanner *s, struct top_level *top,
+                                struct json_value *value, size_t *count)
+{
+    drop_payload_members(line, top, count); /* of an earlier payload: the last one counts */
+    s->max_depth = JSON_MAX_DEPTH + 1;      /* the envelope around a payload does not count */
+    size_t first = *count;
+    if (json_peek_type(s) == JSON_OBJECT ? !read_payload(line, s, value, count) : !json_scan_value(s, value))
+        return false;
+    s->max_depth = JSON_MAX_DEPTH;
+    top->first_payload_member = first;
+    top->end_payload_member = *count;
+    return true;
+}
+
 static void read_top_level(struct line *line, struct json_scanner *s, struct top_level *top, size_t *count)
 {
-    /* The payload's members land in the middle of the top level's, as one run: either can be the event. */
     struct json_member member;
     if (!json_enter_object(s))
         return;
-    s->max_depth = JSON_MAX_DEPTH + 1; /* the envelope around a payload does not count */
     while (json_next_key(s, &member.key)) {
         struct json_value *slot = member.key.escaped ? NULL : slot_of(top, member.key.text);
-        if (slot == &top->payload && json_peek_type(s) == JSON_OBJECT) {
-            size_t first = *count;
-            if (!read_payload(line, s, &member.value, count))
-                return;
-            top->first_payload_member = first;
-            top->end_payload_member = *count;
-        } else if (!json_scan_value(s, &member.value)) {
+        if (slot == &top->payload ? !read_payload_member(line, s, top, &member.value, count)
+                                  : !json_scan_value(s, &member.value))
             return;
-        } else if (slot == &top->payload) {
-            top->first_payload_member = top->end_payload_member = *count;
-        }
+        if (s->at == s->end)
+            continue; /* cut here: a number may have had more digits */
         if (slot)
             *slot = member.value;
-        else
-            top->others++;
+        top->members++;
         *add_member(line, (*count)++) = member;
     }
 }
@@ -152,15 +169,20 @@ static void take_envelope(struct line *line, const struct top_level *top)
     }
 }
 
-/* Leaves out the payload's own members, which were read in between the top level's. */
-static void take_bare_event(struct line *line, const struct top_level *top, size_t count)
+static void take_bare_event(struct line *line, struct top_level *top, size_t count)
 {
-    size_t inner = top->end_payload_member - top->first_payload_member;
-    if (inner)
-        memmove(line->storage + top->first_payload_member, line->storage + top->end_payload_member,
-                (count - top->end_payload_member) * sizeof *line->storage);
+    drop_payload_members(line, top, &count);
     line->members = line->storage;
-    line->member_count = count - inner;
+    line->member_count = count;
+}
+
+static void take_fault(struct line *line, const struct top_level *top, const char *fault, size_t offset)
+{
+    line->kind = LINE_INVALID;
+    line->fault = fault;
+    line->fault_offset = offset;
+    line->payload.type = JSON_ABSENT;
+    read_source(line, top);
 }
 
 void line_parse(struct line *line, struct slice text)
@@ -189,25 +211,26 @@ void line_parse(struct line *line, struct slice text)
     const char *end = s.at;
     bool escaped = s.escaped, spaced = s.spaced;
     if (!json_at_end(&s)) {
-        line->kind = LINE_INVALID;
-        line->fault = s.error;
-        line->fault_offset = (size_t)(s.error_at - s.start);
-        line->payload.type = JSON_ABSENT;
-        read_source(line, &top);
+        take_fault(line, &top, s.error, (size_t)(s.error_at - s.start));
         return;
     }
     if (!is_object)
         return;
-    bool is_wrapper = top.payload.type && top.error.type == JSON_OBJECT && top.others == 0 &&
-                      !top.topic.type && !top.offset.type;
-    if (top.ack.type == JSON_ARRAY && count == 1) {
+    bool is_wrapper = top.payload.type && top.error.type == JSON_OBJECT &&
+                      top.members == (top.payload_encoding.type ? 3 : 2);
+    const char *fault;
+    size_t fault_offset;
+    if (top.ack.type == JSON_ARRAY && top.members == 1) {
         line->kind = LINE_ACK;
-        line->payload = top.ack;
+        line->acks = top.ack;
     } else if (is_wrapper) {
         take_envelope(line, &top);
     } else if (top.payload.type && read_source(line, &top)) {
         line->kind = LINE_ENVELOPE;
         take_envelope(line, &top);
+    } else if (top.payload.type && !json_scan_document(text, &line->payload, &fault, &fault_offset)) {
+        /* Its payload was a member like others, and nests one level deeper than an event may. */
+        take_fault(line, &top, fault, fault_offset);
     } else {
         line->payload = (struct json_value){JSON_OBJECT, escaped, spaced, slice_of(start, (size_t)(end - start))};
         take_bare_event(line, &top, count);
@@ -235,10 +258,18 @@ void line_free(struct line *line)
     *line = (struct line){0};
 }
 
+static bool key_is(const struct json_key *key, const char *name)
+{
+    if (!key->escaped)
+        return slice_is(key->text, name);
+    cleanup_buffer struct buffer resolved = {0};
+    return !json_decode_string(key->text, NUL_KEEP, &resolved) && slice_is(buffer_slice(&resolved), name);
+}
+
 const struct json_value *line_member(const struct line *line, const char *name)
 {
     for (size_t i = line->member_count; i-- > 0;)
-        if (slice_is(line->members[i].key.text, name))
+        if (key_is(&line->members[i].key, name))
             return &line->members[i].value;
     return NULL;
 }
@@ -254,8 +285,8 @@ static bool string_bytes(const struct json_value *string, bool is_encoded, struc
 bool line_correlation_id(const struct line *line, struct buffer *out)
 {
     const struct json_value *id = line_member(line, "correlation_id");
-    if (id && id->type == JSON_STRING)
-        return string_bytes(id, false, out);
+    if (id && id->type == JSON_STRING && string_bytes(id, false, out))
+        return true;
     return line->key.type == JSON_STRING && !line->key_base64 && string_bytes(&line->key, false, out);
 }
 
@@ -338,7 +369,7 @@ bool line_acks_begin(const struct line *line, struct json_scanner *scanner)
 {
     if (line->kind != LINE_ACK)
         return false;
-    json_scanner_init(scanner, line->payload.text.data, line->payload.text.len);
+    json_scanner_init(scanner, line->acks.text.data, line->acks.text.len);
     return json_enter_array(scanner);
 }
 

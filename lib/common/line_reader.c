@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #define READ_SIZE ((size_t)256 * 1024)
+/* Only a long line makes the buffer larger. */
+#define USUAL_CAPACITY (8 * READ_SIZE)
 
 void line_reader_init(struct line_reader *reader, int fd, size_t max_line)
 {
@@ -36,7 +38,7 @@ static void drop_behind_prefix(struct line_reader *reader, size_t from)
         memmove(reader->buffer.data + prefix_end, reader->buffer.data + from, reader->buffer.len - from);
         reader->buffer.len -= from - prefix_end;
     }
-    reader->scanned = prefix_end;
+    reader->scanned = prefix_end < from ? prefix_end : from; /* max_line may be less than the prefix */
 }
 
 enum reader_status line_reader_next(struct line_reader *reader, struct slice *line)
@@ -68,23 +70,35 @@ enum reader_status line_reader_next(struct line_reader *reader, struct slice *li
     return end ? READER_LINE : READER_TORN;
 }
 
+/* Moves what is unread to the buffer's start, or, where one long line has blown the buffer up, to a new one. */
+static void drop_read_part(struct line_reader *reader)
+{
+    struct buffer *buffer = &reader->buffer;
+    size_t unread = buffer->len - reader->start;
+    if (buffer->capacity > USUAL_CAPACITY && unread < READ_SIZE) {
+        struct buffer smaller = {0};
+        buffer_append(&smaller, buffer->data + reader->start, unread);
+        buffer_free(buffer);
+        *buffer = smaller;
+    } else {
+        buffer_consume(buffer, reader->start);
+    }
+    reader->scanned -= reader->start;
+    reader->start = 0;
+}
+
 ssize_t line_reader_fill(struct line_reader *reader)
 {
     struct buffer *buffer = &reader->buffer;
-    if (reader->start == buffer->len) {
-        /* Nothing is held: a buffer that one long line has blown up shrinks again. */
-        buffer_reset(buffer, 8 * READ_SIZE);
-        reader->start = reader->scanned = 0;
-    } else if (buffer->capacity - buffer->len < READ_SIZE / 4) {
-        buffer_consume(buffer, reader->start);
-        reader->scanned -= reader->start;
-        reader->start = 0;
-    }
+    if (reader->start == buffer->len || buffer->capacity > USUAL_CAPACITY ||
+        buffer->capacity - buffer->len < READ_SIZE / 4)
+        drop_read_part(reader);
     buffer_reserve(buffer, buffer->capacity - buffer->len < READ_SIZE / 4 ? READ_SIZE : 1);
     ssize_t got = read(reader->fd, buffer->data + buffer->len, buffer->capacity - buffer->len);
     if (got > 0) {
         buffer->len += (size_t)got;
         reader->bytes_read += (uint64_t)got;
+        reader->is_at_end = false; /* a fifo reads as ended while it has no writer */
     } else if (got == 0) {
         reader->is_at_end = true;
     }

@@ -45,7 +45,7 @@ static void format_text(struct buffer *out, const struct log *log, enum log_leve
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         buffer_append_string(out, parts[i]);
     for (size_t i = 0; i + 1 < out->len; i++) /* a library's message may have line breaks */
-        if (out->data[i] == '\n')
+        if (out->data[i] == '\n' || out->data[i] == '\r')
             out->data[i] = ' ';
 }
 

@@ -5,6 +5,9 @@
 #include <poll.h>
 #include <stdio.h>
 
+/* More than any usual batch: only what one huge line has blown up is given back. */
+#define KEPT_CAPACITY ((size_t)4 * 1024 * 1024)
+
 void enlarge_pipe(int fd, int size)
 {
     int now = fcntl(fd, F_GETPIPE_SZ);
@@ -25,6 +28,16 @@ int output_open_nonblocking(int fd, int pipe_size)
     return fresh >= 0 ? fresh : fd;
 }
 
+/* A reader that keeps up but never entirely must not let the buffer grow: what was sent is dropped once it
+ * outweighs what waits, so that moving the rest costs less than writing did. */
+static void drop_sent(struct output *output)
+{
+    if (output->sent < output_pending(output))
+        return;
+    buffer_consume(&output->buffer, output->sent);
+    output->sent = 0;
+}
+
 bool output_push(struct output *output)
 {
     struct buffer *buffer = &output->buffer;
@@ -33,12 +46,16 @@ bool output_push(struct output *output)
         if (wrote < 0) {
             if (errno == EINTR)
                 continue;
-            return errno == EAGAIN;
+            if (errno != EAGAIN)
+                return false;
+            drop_sent(output);
+            return true;
         }
         output->sent += (size_t)wrote;
         output->bytes_written += (uint64_t)wrote;
     }
-    buffer->len = output->sent = 0;
+    output->sent = 0;
+    buffer_reset(buffer, KEPT_CAPACITY);
     return true;
 }
 

@@ -62,23 +62,27 @@ static bool parse_date(const char **at, const char *end, bool *extended, int64_t
     return true;
 }
 
+/* As rint() does: half goes to the even neighbour. */
+static int64_t round_to_even(double value)
+{
+    int64_t whole = (int64_t)value;
+    double rest = value - (double)whole;
+    return rest > 0.5 || (rest == 0.5 && whole % 2 != 0) ? whole + 1 : whole;
+}
+
 /* The digits behind the point: microseconds rounded to the nearest and milliseconds cut. */
 static bool parse_fraction(const char **at, const char *end, int64_t *microseconds, int64_t *milliseconds)
 {
-    int64_t scale = 100000;
     const char *start = *at;
-    for (; *at < end && **at >= '0' && **at <= '9'; (*at)++) {
-        int digit = **at - '0';
-        if (scale > 0)
-            *microseconds += digit * scale;
-        else if (*at - start == 6 && digit >= 5)
-            *microseconds += 1;
-        if (*at - start == 2)
-            *milliseconds = *microseconds / 1000;
-        scale /= 10;
+    int64_t ticks = 0, scale = 1000000; /* of 100 ns: the first seven digits */
+    bool has_more = false;              /* the others are not all 0 */
+    for (; *at < end && **at >= '0' && **at <= '9'; (*at)++, scale /= 10) {
+        ticks += (**at - '0') * scale;
+        has_more |= scale == 0 && **at != '0';
     }
-    if (*at - start < 3)
-        *milliseconds = *microseconds / 1000;
+    *milliseconds = ticks / 10000;
+    /* Half-way PostgreSQL goes where its floating point takes it (ParseFractionalSecond). */
+    *microseconds = ticks % 10 == 5 && !has_more ? round_to_even((double)ticks / 1e7 * 1e6) : (ticks + 5) / 10;
     return *at > start;
 }
 
@@ -162,7 +166,9 @@ void timestamp_format(int64_t microseconds, int fraction_digits, char out[TIMEST
     time_t time = (time_t)seconds;
     struct tm tm;
     gmtime_r(&time, &tm);
-    size_t len = strftime(out, TIMESTAMP_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
+    /* strftime's %Y does not pad years before 1000. */
+    size_t len = (size_t)snprintf(out, TIMESTAMP_TEXT_SIZE, "%04lld", (long long)tm.tm_year + 1900);
+    len += strftime(out + len, TIMESTAMP_TEXT_SIZE - len, "-%m-%dT%H:%M:%S", &tm);
     if (fraction_digits == 3)
         snprintf(out + len, TIMESTAMP_TEXT_SIZE - len, ".%03dZ", (int)(fraction / 1000));
     else if (fraction_digits == 6)

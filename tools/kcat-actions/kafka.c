@@ -123,8 +123,7 @@ void kafka_set_defaults(struct kafka_config *config, const struct consumer_optio
     kafka_config_default(config, "auto.commit.interval.ms", "1000");
     kafka_config_default(config, "auto.offset.reset",
                          options->start_kind == OFFSET_END ? "latest" : "earliest");
-    kafka_config_default(config, "enable.partition.eof",
-                         options->ends_at_end || options->end_time >= 0 ? "true" : "false");
+    kafka_config_default(config, "enable.partition.eof", "true");
     if (options->ends_at_end) /* the end is told by an empty fetch, for which the broker waits so long */
         kafka_config_default(config, "fetch.wait.max.ms", "20");
     kafka_config_default(config, "partition.assignment.strategy", "cooperative-sticky");

@@ -127,6 +127,18 @@ static void take_record(struct consumer *consumer, struct tracked_partition *par
         consumer_drain(consumer, 0);
 }
 
+/* The end of the log, as it is now: behind the last record, and behind the markers of transactions that
+ * follow it, which are nobody's records. */
+static void note_end(struct consumer *consumer, struct tracked_partition *partition, int64_t offset)
+{
+    partition->is_at_end = true;
+    if (offset <= partition->position)
+        return;
+    tracker_leave_out(partition, offset - 1);
+    if (partition->count == 0)
+        kafka_store(consumer, partition);
+}
+
 static void take(struct consumer *consumer, rd_kafka_message_t *message)
 {
     const char *topic = message->rkt ? rd_kafka_topic_name(message->rkt) : NULL;
@@ -136,7 +148,7 @@ static void take(struct consumer *consumer, rd_kafka_message_t *message)
     }
     struct tracked_partition *partition = tracker_get(&consumer->tracker, topic, message->partition);
     if (message->err)
-        partition->is_at_end = true;
+        note_end(consumer, partition, message->offset);
     else if (!consumer->is_draining)
         take_record(consumer, partition, message);
 }
