@@ -84,8 +84,14 @@ static struct stats_map *map_for_writing(int fd)
     if (fstat(fd, &status) < 0)
         return NULL;
     bool is_new = status.st_size == 0;
-    if (is_new && ftruncate(fd, sizeof(struct stats_map)) < 0)
+    /* Allocated now: a full disk is an error here, and would be a SIGBUS later. */
+    if (is_new && (errno = posix_fallocate(fd, 0, sizeof(struct stats_map))) != 0) {
+        int reason = errno;
+        if (ftruncate(fd, 0) < 0)
+            reason = errno;
+        errno = reason;
         return NULL;
+    }
     if (!is_new && status.st_size != sizeof(struct stats_map)) {
         errno = EINVAL;
         return NULL;
