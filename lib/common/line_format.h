@@ -13,8 +13,9 @@
  *
  * A payload that is valid JSON is embedded as it is (line breaks between tokens become spaces). Any other
  * payload is a JSON string, or base64 with "payload_encoding":"base64" where it is not UTF-8; "key" with
- * "key_encoding" and "headers" (their values) with "headers_encoding" likewise. Optional members are left
- * out: headers when there are none, the encodings unless base64, ts when the record has no time.
+ * "key_encoding" and "headers" (their values; names too for "base64-names") with "headers_encoding" likewise.
+ * Optional members are left out: headers when there are none, the encodings unless base64, ts when the record
+ * has no time.
  *
  * The error's class tells what a reject's string payload is: "decode" (the payload was no JSON) means that
  * the string is the payload's bytes; any other class, that the payload was this JSON string.
@@ -30,7 +31,7 @@ enum line_kind {
     LINE_ENVELOPE, /* has_source is true */
     LINE_REJECT,   /* an envelope (has_source) or wrapper that carries an error */
     LINE_ACK,
-    LINE_INVALID,  /* not JSON; fault and fault_offset say why, and the source where it could be read */
+    LINE_INVALID, /* not JSON; fault and fault_offset say why, and the source where it could be read */
 };
 
 struct json_member {
@@ -50,14 +51,14 @@ struct line {
     int64_t offset;
 
     bool has_timestamp;
-    int64_t timestamp_ms;         /* the record's, since 1970 UTC */
-    struct slice timestamp_type;  /* "create" or "logappend" */
-    struct json_value headers;    /* array, or absent */
-    struct json_value key;        /* string or null, or absent */
-    struct json_value payload;    /* absent in an ack and an invalid line */
-    struct json_value error;      /* object, of a reject */
-    struct json_value acks;       /* array, of an ack */
-    bool headers_base64, key_base64, payload_base64;
+    int64_t timestamp_ms;        /* the record's, since 1970 UTC */
+    struct slice timestamp_type; /* "create" or "logappend" */
+    struct json_value headers;   /* array, or absent */
+    struct json_value key;       /* string or null, or absent */
+    struct json_value payload;   /* absent in an ack and an invalid line */
+    struct json_value error;     /* object, of a reject */
+    struct json_value acks;      /* array, of an ack */
+    bool headers_base64, header_names_base64, key_base64, payload_base64;
 
     /* The payload's members where it is an object: the event, ready for use. */
     struct json_member *members;
@@ -135,7 +136,7 @@ struct record {
     int64_t offset;
     const char *timestamp_type; /* NULL: the record has no time */
     int64_t timestamp_ms;
-    int32_t broker; /* < 0: unknown, left out */
+    int32_t broker;       /* < 0: unknown, left out */
     struct slice key;     /* NULL data: absent */
     struct slice payload; /* NULL data: a tombstone */
     const struct record_header *headers;

@@ -77,7 +77,8 @@ static bool read_payload(struct line *line, struct json_scanner *s, struct json_
         *add_member(line, (*count)++) = member;
     if (s->error)
         return false;
-    *value = (struct json_value){JSON_OBJECT, s->escaped, s->spaced, slice_of(start, (size_t)(s->at - start))};
+    *value =
+        (struct json_value){JSON_OBJECT, s->escaped, s->spaced, slice_of(start, (size_t)(s->at - start))};
     s->escaped |= escaped_before;
     s->spaced |= spaced_before;
     return true;
@@ -144,9 +145,14 @@ static bool read_source(struct line *line, const struct top_level *top)
     return true;
 }
 
+static bool is_encoding(const struct json_value *encoding, const char *name)
+{
+    return encoding->type == JSON_STRING && slice_is(json_inner(encoding), name);
+}
+
 static bool is_base64(const struct json_value *encoding)
 {
-    return encoding->type == JSON_STRING && slice_is(json_inner(encoding), "base64");
+    return is_encoding(encoding, "base64");
 }
 
 static void take_envelope(struct line *line, const struct top_level *top)
@@ -158,7 +164,8 @@ static void take_envelope(struct line *line, const struct top_level *top)
     line->headers = top->headers;
     line->key = top->key;
     line->payload = top->payload;
-    line->headers_base64 = is_base64(&top->headers_encoding);
+    line->header_names_base64 = is_encoding(&top->headers_encoding, "base64-names");
+    line->headers_base64 = line->header_names_base64 || is_base64(&top->headers_encoding);
     line->key_base64 = is_base64(&top->key_encoding);
     line->payload_base64 = is_base64(&top->payload_encoding);
     line->members = line->storage + top->first_payload_member;
@@ -232,7 +239,8 @@ void line_parse(struct line *line, struct slice text)
         /* Its payload was a member like others, and nests one level deeper than an event may. */
         take_fault(line, &top, fault, fault_offset);
     } else {
-        line->payload = (struct json_value){JSON_OBJECT, escaped, spaced, slice_of(start, (size_t)(end - start))};
+        line->payload =
+            (struct json_value){JSON_OBJECT, escaped, spaced, slice_of(start, (size_t)(end - start))};
         take_bare_event(line, &top, count);
     }
 }
@@ -351,7 +359,7 @@ bool line_headers_next(const struct line *line, struct json_scanner *scanner, st
     struct json_value item;
     storage->len = 0;
     if (!json_next_item(scanner) || !json_scan_value(scanner, &item) || item.type != JSON_STRING ||
-        !string_bytes(&item, false, storage))
+        !string_bytes(&item, line->header_names_base64, storage))
         return false;
     size_t name_len = storage->len;
     if (!json_next_item(scanner) || !json_scan_value(scanner, &item))

@@ -70,7 +70,8 @@ enum reader_status line_reader_next(struct line_reader *reader, struct slice *li
     return end ? READER_LINE : READER_TORN;
 }
 
-/* Moves what is unread to the buffer's start, or, where one long line has blown the buffer up, to a new one. */
+/* Moves what is unread to the buffer's start, or, where one long line has blown the buffer up, to a new one.
+ */
 static void drop_read_part(struct line_reader *reader)
 {
     struct buffer *buffer = &reader->buffer;

@@ -31,18 +31,29 @@ static void error_write(struct buffer *out, const struct line_error *error)
     json_close(out, '}');
 }
 
+/* Bytes as a string, or as base64. */
+static void write_text(struct buffer *out, struct slice bytes, bool is_base64)
+{
+    if (!is_base64) {
+        json_write_string(out, bytes);
+        return;
+    }
+    buffer_append_char(out, '"');
+    base64_encode(out, bytes);
+    buffer_append_char(out, '"');
+}
+
 /* A name, and bytes as a string where they are UTF-8, else as base64 with the member that says so. */
 static void write_bytes(struct buffer *out, const char *name, const char *encoding_name, struct slice bytes)
 {
     json_member(out, name);
     if (!bytes.data) {
         buffer_append_string(out, "null");
-    } else if (utf8_is_valid(bytes.data, bytes.len)) {
-        json_write_string(out, bytes);
-    } else {
-        buffer_append_char(out, '"');
-        base64_encode(out, bytes);
-        buffer_append_char(out, '"');
+        return;
+    }
+    bool is_text = utf8_is_valid(bytes.data, bytes.len);
+    write_text(out, bytes, !is_text);
+    if (!is_text) {
         json_member(out, encoding_name);
         buffer_append_string(out, "\"base64\"");
     }
@@ -50,31 +61,28 @@ static void write_bytes(struct buffer *out, const char *name, const char *encodi
 
 static void write_headers(struct buffer *out, const struct record *record)
 {
-    bool is_text = true;
-    for (size_t i = 0; i < record->header_count; i++)
-        if (record->headers[i].value.data)
-            is_text &= utf8_is_valid(record->headers[i].value.data, record->headers[i].value.len);
+    bool has_odd_name = false, has_odd_value = false;
+    for (size_t i = 0; i < record->header_count; i++) {
+        const struct record_header *header = &record->headers[i];
+        has_odd_name |= !utf8_is_valid(header->name, strlen(header->name));
+        has_odd_value |= header->value.data && !utf8_is_valid(header->value.data, header->value.len);
+    }
     json_member(out, "headers");
     json_open(out, '[');
     for (size_t i = 0; i < record->header_count; i++) {
-        struct slice value = record->headers[i].value;
+        const struct record_header *header = &record->headers[i];
         json_item(out);
-        json_write_string(out, slice_of_string(record->headers[i].name));
+        write_text(out, slice_of_string(header->name), has_odd_name);
         json_item(out);
-        if (!value.data) {
+        if (header->value.data)
+            write_text(out, header->value, has_odd_name || has_odd_value);
+        else
             buffer_append_string(out, "null");
-        } else if (is_text) {
-            json_write_string(out, value);
-        } else {
-            buffer_append_char(out, '"');
-            base64_encode(out, value);
-            buffer_append_char(out, '"');
-        }
     }
     json_close(out, ']');
-    if (!is_text) {
+    if (has_odd_name || has_odd_value) {
         json_member(out, "headers_encoding");
-        buffer_append_string(out, "\"base64\"");
+        buffer_append_string(out, has_odd_name ? "\"base64-names\"" : "\"base64\"");
     }
 }
 
@@ -132,7 +140,8 @@ static const char *payload_fault(struct slice payload, char *message, size_t siz
     return message;
 }
 
-static void write_broken_payload(struct buffer *out, struct slice payload, const char *fault, const char *tool)
+static void write_broken_payload(struct buffer *out, struct slice payload, const char *fault,
+                                 const char *tool)
 {
     write_bytes(out, "payload", "payload_encoding", payload);
     error_write(out, &(struct line_error){

@@ -424,6 +424,12 @@ TEST(binary_headers_come_back)
     assert_headers_come_back(headers, 6, true);
 }
 
+TEST(header_names_that_are_not_utf8_come_back)
+{
+    const struct record_header headers[] = {{"\xff\xfe", LITERAL("plain")}, {"n", slice_of(NULL, 0)}};
+    assert_headers_come_back(headers, 2, true);
+}
+
 TEST(a_record_without_headers_has_none_to_visit)
 {
     cleanup_buffer struct buffer out = {0};
@@ -597,6 +603,7 @@ int main(void)
         cmocka_unit_test(an_absent_key_is_none),
         cmocka_unit_test(headers_come_back_in_order_with_null_and_empty_apart),
         cmocka_unit_test(binary_headers_come_back),
+        cmocka_unit_test(header_names_that_are_not_utf8_come_back),
         cmocka_unit_test(a_record_without_headers_has_none_to_visit),
         cmocka_unit_test(malformed_headers_end_the_visit),
         cmocka_unit_test(an_envelope_keeps_its_members_and_gets_an_error_as_its_last),
