@@ -24,7 +24,7 @@ LIBS_dlq          := $(shell $(PKG_CONFIG) --libs rdkafka)
 LIBS_healthd      := $(shell $(PKG_CONFIG) --libs libmicrohttpd)
 LIBS_dev-broker   := $(shell $(PKG_CONFIG) --libs rdkafka)
 LIBS_group-offsets := $(LIBS_dev-broker)
-LIBS_unit         := $(shell $(PKG_CONFIG) --libs cmocka libcrypto rdkafka)
+LIBS_unit          = $(shell $(PKG_CONFIG) --libs cmocka libcrypto rdkafka)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
             $(if $(WERROR),-Werror)
@@ -49,7 +49,7 @@ UNIT_TESTS     := $(patsubst test/unit/%.c,$(BUILD)/test/%,$(wildcard test/unit/
 # `make V=1` shows the commands; otherwise there is a line for each file.
 say = $(if $(V),,@printf '  %-4s %s\n' $(1) $@;)
 
-.PHONY: all check fuzz install clean
+.PHONY: all tests check fuzz install clean
 .SECONDARY:
 all: $(BINARIES) $(BUILD)/bin/dev-broker $(BUILD)/bin/group-offsets $(BUILD)/bin/stats-writer
 
@@ -87,6 +87,7 @@ $(BUILD)/test/%: $(BUILD)/obj/test/unit/%.o $(COMMON)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_unit) -lm
 
+tests: $(UNIT_TESTS)
 check: $(UNIT_TESTS)
 	@for test in $(UNIT_TESTS); do echo "== $$test"; "$$test" || exit 1; done
 
@@ -100,6 +101,8 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/agent-actions \
 	    $(DESTDIR)$(PREFIX)/share/agent-actions/sql $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/libexec/agent-actions/
+	install -m 755 scripts/lib/pipeline $(DESTDIR)$(PREFIX)/libexec/agent-actions/
+	install -m 644 scripts/lib/*.bash $(DESTDIR)$(PREFIX)/libexec/agent-actions/
 	install -m 755 scripts/agent-actions $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 sql/*.sql $(DESTDIR)$(PREFIX)/share/agent-actions/sql/
 	for tool in $(TOOLS); do \
