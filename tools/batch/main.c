@@ -9,6 +9,7 @@
 #include "progress.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sysexits.h>
@@ -70,7 +71,7 @@ static const struct argp argp = {
 static int wait_ms(const struct paragraphs *paragraphs, int64_t time_us)
 {
     int64_t wait = HEARTBEAT_US;
-    if (paragraphs->opened_at) {
+    if (paragraphs->opened_at && !paragraphs->is_streaming) {
         int64_t left = paragraphs->opened_at + time_us - monotonic_microseconds();
         wait = left < wait ? left : wait;
     }
@@ -87,7 +88,8 @@ static enum paragraphs_status run(struct paragraphs *paragraphs, struct progress
         stats_heartbeat(paragraphs->stats);
         if (ready > 0)
             status = paragraphs_copy(paragraphs);
-        bool is_time = paragraphs->opened_at && monotonic_microseconds() >= paragraphs->opened_at + time_us &&
+        bool is_time = paragraphs->opened_at && !paragraphs->is_streaming &&
+                       monotonic_microseconds() >= paragraphs->opened_at + time_us &&
                        (time_us > 0 || poll(&waiting, 1, 0) <= 0);
         if (status == PARAGRAPHS_OK && is_time) {
             stats_add(paragraphs->stats, COUNTER_batches_by_time, paragraphs->lines > 0);
@@ -116,10 +118,20 @@ static int finish(struct paragraphs *paragraphs, enum paragraphs_status status, 
     return is_torn ? EX_DATAERR : EX_OK;
 }
 
+/* Where one is closed, the next thing to be opened would take its place: a socket would get our output. */
+static bool has_standard_streams(void)
+{
+    return fcntl(STDIN_FILENO, F_GETFD) >= 0 && fcntl(STDOUT_FILENO, F_GETFD) >= 0;
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {.lines = 100, .time_us = 1000000};
     options.shows_progress = isatty(STDERR_FILENO) && lseek(STDIN_FILENO, 0, SEEK_CUR) >= 0;
+    if (!has_standard_streams()) {
+        fputs("batch: stdin or stdout is closed\n", stderr);
+        return EX_IOERR;
+    }
     options_init();
     argp_parse(&argp, argc, argv, 0, NULL, &options);
 

@@ -74,6 +74,15 @@ static void take_columns(struct batch *batch, struct mapping *mapping)
     batch->format = mapping_format(mapping);
 }
 
+/* The other batch's events can have made columns active, when the table had changed and both were encoded
+ * again. */
+static bool has_all_columns(const struct batch *batch, const struct mapping *mapping)
+{
+    size_t count;
+    mapping_active(mapping, &count);
+    return batch->column_count == count;
+}
+
 void batch_add(struct batch *batch, struct mapping *mapping, struct line *line, struct slice text,
                bool is_cut)
 {
@@ -101,7 +110,7 @@ void batch_add(struct batch *batch, struct mapping *mapping, struct line *line, 
         snprintf(message, sizeof message, is_cut ? "%s" : "not JSON: %s at byte %zu", line->fault,
                  line->fault_offset);
         batch_reject(batch, index, "22P02", NULL, message);
-    } else if (!encode_entry(batch, index, mapping, line)) {
+    } else if (!encode_entry(batch, index, mapping, line) || !has_all_columns(batch, mapping)) {
         batch_encode_again(batch, mapping, line);
     }
 }

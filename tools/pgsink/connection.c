@@ -111,6 +111,9 @@ static enum verdict judge_connect_failure(struct sink *sink, const char *message
 {
     static const char *const password[] = {"no password supplied", "password authentication failed", NULL};
     static const char *const name[] = {"could not translate host name", NULL};
+    static const char *const options[] = {"invalid port number",   "invalid integer value",
+                                          "invalid sslmode value", "definition of service",
+                                          "service file",          NULL};
     static const char *const tls[] = {"certificate", "SSL error", "does not support SSL", "sslmode", NULL};
     char sqlstate[6] = "";
     cleanup_free char *plain = plain_message(message);
@@ -122,6 +125,10 @@ static enum verdict judge_connect_failure(struct sink *sink, const char *message
     }
     if (has_code && class == SQLSTATE_SETUP) {
         log_error(&sink->log, "%s", plain);
+        return stop(sink, EX_CONFIG);
+    }
+    if (mentions(message, options)) {
+        log_error(&sink->log, "%s; check -d and libpq's environment", plain);
         return stop(sink, EX_CONFIG);
     }
     if (mentions(message, tls)) {
@@ -240,8 +247,8 @@ enum verdict connection_read_table(struct sink *sink, bool *is_changed)
     }
     PQsetnonblocking(sink->connection, 1);
     if (sink->table && table_equals(sink->table, table)) {
-        sink->table->can_make_temporary = table->can_make_temporary;
-        sink->table->has_unique = table->has_unique;
+        sink->table->can_stage = table->can_stage;
+        sink->table->has_exclusion = table->has_exclusion;
         table_free(table);
         return VERDICT_DONE;
     }

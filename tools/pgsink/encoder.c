@@ -120,7 +120,7 @@ static struct slice number_text(const struct json_value *value)
         text.data++, text.len--;
     while (text.len && text.data[text.len - 1] == ' ')
         text.len--;
-    if (text.len > 1 && text.data[0] == '+')
+    if (text.len > 1 && text.data[0] == '+' && text.data[1] != '-' && text.data[1] != '+')
         text.data++, text.len--;
     return text;
 }
@@ -255,31 +255,60 @@ static bool text_int8(struct encoding *e)
     return integer_text(e, INT64_MIN, INT64_MAX, "bigint");
 }
 
-/* Correctly rounded by strtod; a string may also say NaN or Infinity, as PostgreSQL's input takes. */
-static bool read_double(struct encoding *e, const char *type, double *value)
+/* A number as a C string, or a string that says NaN or Infinity, as PostgreSQL's input takes. It stands
+ * behind the output's end, until something is appended. */
+static bool float_text(struct encoding *e, const char *type, const char **text)
 {
-    struct slice text = number_text(e->value);
-    if (!text.data || text.len == 0 || text.len > 400)
-        return refuse(e, INVALID_TEXT, "invalid input for type", type);
-    char copy[401], *end;
-    memcpy(copy, text.data, text.len);
-    copy[text.len] = '\0';
-    if (strpbrk(copy, "xXpP(")) /* C's hexadecimal numbers are not SQL's */
+    struct slice number = number_text(e->value);
+    size_t end = e->out->len;
+    buffer_append(e->out, number.len ? number.data : "", number.len);
+    buffer_append_char(e->out, '\0');
+    e->out->len = end;
+    *text = e->out->data + end;
+    /* C's hexadecimal numbers are not SQL's */
+    if (number.len == 0 || strlen(*text) != number.len || strpbrk(*text, "xXpP("))
         return refuse(e, INVALID_TEXT, "invalid input for type", type);
     errno = 0;
-    *value = strtod(copy, &end);
+    return true;
+}
+
+/* What strtod() or strtof() came to. */
+static bool check_float(struct encoding *e, const char *type, const char *end, double value)
+{
     if (*end)
         return refuse(e, INVALID_TEXT, "invalid input for type", type);
-    if (errno == ERANGE && (isinf(*value) || *value == 0))
+    if (errno == ERANGE && (isinf(value) || value == 0))
         return refuse(e, OUT_OF_RANGE, "out of range for type", type);
     return true;
+}
+
+static bool read_float8(struct encoding *e, double *value)
+{
+    static const char type[] = "double precision";
+    const char *text;
+    char *end;
+    if (!float_text(e, type, &text))
+        return false;
+    *value = strtod(text, &end);
+    return check_float(e, type, end, *value);
+}
+
+/* Not by way of a double, which would round twice. */
+static bool read_float4(struct encoding *e, float *value)
+{
+    const char *text;
+    char *end;
+    if (!float_text(e, "real", &text))
+        return false;
+    *value = strtof(text, &end);
+    return check_float(e, "real", end, (double)*value);
 }
 
 static bool encode_float8(struct encoding *e)
 {
     double value;
     uint64_t bits;
-    if (!read_double(e, "double precision", &value))
+    if (!read_float8(e, &value))
         return false;
     memcpy(&bits, &value, sizeof bits);
     append_u64(e->out, bits);
@@ -288,15 +317,30 @@ static bool encode_float8(struct encoding *e)
 
 static bool encode_float4(struct encoding *e)
 {
-    double wide;
+    float value;
     uint32_t bits;
-    if (!read_double(e, "real", &wide))
+    if (!read_float4(e, &value))
         return false;
-    float value = (float)wide;
-    if ((isinf(value) && !isinf(wide)) || (value == 0 && wide != 0))
-        return refuse(e, OUT_OF_RANGE, "out of range for type", "real");
     memcpy(&bits, &value, sizeof bits);
     append_u32(e->out, bits);
+    return true;
+}
+
+static bool text_float8(struct encoding *e)
+{
+    double value;
+    if (!read_float8(e, &value))
+        return false;
+    buffer_append_slice(e->out, number_text(e->value));
+    return true;
+}
+
+static bool text_float4(struct encoding *e)
+{
+    float value;
+    if (!read_float4(e, &value))
+        return false;
+    buffer_append_slice(e->out, number_text(e->value));
     return true;
 }
 
@@ -487,8 +531,8 @@ static const struct encoder encoders[] = {
     {OID_INT2, "smallint", encode_int2, text_int2},
     {OID_INT4, "integer", encode_int4, text_int4},
     {OID_INT8, "bigint", encode_int8, text_int8},
-    {OID_FLOAT4, "real", encode_float4, encode_text},
-    {OID_FLOAT8, "double precision", encode_float8, encode_text},
+    {OID_FLOAT4, "real", encode_float4, text_float4},
+    {OID_FLOAT8, "double precision", encode_float8, text_float8},
     {OID_TIMESTAMPTZ, "timestamp with time zone", encode_timestamp, text_timestamp},
     {OID_TIMESTAMP, "timestamp without time zone", encode_timestamp, text_timestamp},
     {OID_DATE, "date", encode_date, text_date},

@@ -46,10 +46,10 @@ struct mapping {
     size_t active_count;
     bool *is_active;
     enum field_format format;
-    int id_column;      /* filled by derived ids, or -1 */
-    int time_column;    /* created_at, or -1 */
-    int time_name;      /* in names: tells the event's time where there is no created_at; or -1 */
-    int unknown_column; /* or -1 */
+    int id_column;                    /* filled by derived ids, or -1 */
+    int time_column;                  /* created_at, or -1 */
+    int time_name;                    /* in names: tells the event's time where created_at does not */
+    int unknown_column;               /* or -1 */
     const struct json_value **values; /* of the row in the making, one for each column */
     struct event_id_maker *ids;
 };
@@ -72,17 +72,24 @@ static int want_name(struct mapping *mapping, struct slice name)
     return (int)mapping->name_count++;
 }
 
-static void fill_from_member(struct mapping *mapping, size_t column, struct slice path)
+static void fill_from_member(struct mapping *mapping, size_t column, struct slice name)
 {
     struct source *source = &mapping->sources[column];
-    const char *dot = memchr(path.data, '.', path.len);
-    struct slice name = slice_of(path.data, dot ? (size_t)(dot - path.data) : path.len);
     source->kind = SOURCE_MEMBER;
-    source->text = xstrndup(path.data, path.len);
-    source->rest = dot ? xstrndup(dot + 1, path.len - name.len - 1) : NULL;
+    source->text = xstrndup(name.data, name.len);
     source->name = want_name(mapping, name);
     source->next = mapping->names[source->name].first_column;
     mapping->names[source->name].first_column = (int)column;
+}
+
+static void fill_from_path(struct mapping *mapping, size_t column, const char *path)
+{
+    struct source *source = &mapping->sources[column];
+    size_t len = strcspn(path, ".");
+    fill_from_member(mapping, column, slice_of(path, len));
+    source->rest = path[len] ? xstrdup(path + len + 1) : NULL;
+    free(source->text);
+    source->text = xstrdup(path);
 }
 
 /* A dotted path is letters, digits, underscores and hyphens between dots, a leading dot allowed. */
@@ -113,7 +120,7 @@ static bool apply_map(struct mapping *mapping, const struct map_option *map, cha
         return false;
     }
     if (is_dotted_path(map->path)) {
-        fill_from_member(mapping, (size_t)column, slice_of_string(map->path + (*map->path == '.')));
+        fill_from_path(mapping, (size_t)column, map->path + (*map->path == '.'));
         return true;
     }
     cleanup_free char *reason = NULL;
@@ -156,8 +163,6 @@ static void apply_names(struct mapping *mapping)
         if (is_agent_actions && strcmp(name, "created_at") == 0)
             name = "timestamp";
         fill_from_member(mapping, i, slice_of_string(name));
-        free(mapping->sources[i].rest); /* a dot in a column's name is part of the name */
-        mapping->sources[i].rest = NULL;
     }
 }
 
@@ -201,7 +206,6 @@ struct mapping *mapping_new(const struct table *table, const struct mapping_opti
         .is_active = xcalloc(table->column_count, sizeof *mapping->is_active),
         .values = xcalloc(table->column_count, sizeof *mapping->values),
         .format = FORMAT_BINARY,
-        .time_name = -1,
         .ids = event_id_maker_new(),
     };
     bool is_good = true;
@@ -214,8 +218,7 @@ struct mapping *mapping_new(const struct table *table, const struct mapping_opti
     }
     apply_names(mapping);
     mapping->time_column = table_column(table, "created_at", 10);
-    if (mapping->time_column < 0)
-        mapping->time_name = want_name(mapping, slice_of_string("timestamp"));
+    mapping->time_name = want_name(mapping, slice_of_string("timestamp"));
     activate_needed(mapping);
     return mapping;
 }
@@ -381,15 +384,15 @@ static bool gather(struct mapping *mapping, const struct line *line, const struc
     for (size_t i = 0; i < line->member_count; i++) {
         const struct json_member *member = &line->members[i];
         int name = look_up(mapping, i, &member->key);
-        if (name < 0) {
-            (*unknown)++;
-            if (!take_unknown(mapping, member, fault))
-                return false;
-            continue;
-        }
         if (name == mapping->time_name)
             *time = &member->value;
-        take_member(mapping, name, &member->value);
+        if (name >= 0 && mapping->names[name].first_column >= 0) {
+            take_member(mapping, name, &member->value);
+            continue;
+        }
+        (*unknown)++;
+        if (!take_unknown(mapping, member, fault))
+            return false;
     }
     for (size_t i = 0; i < mapping->table->column_count; i++)
         if (mapping->sources[i].kind == SOURCE_PROGRAM && !run_program(mapping, i, line, fault))
@@ -398,7 +401,7 @@ static bool gather(struct mapping *mapping, const struct line *line, const struc
         json_close(&mapping->sources[mapping->unknown_column].output, '}');
         mapping->values[mapping->unknown_column] = value_of_text(&mapping->sources[mapping->unknown_column]);
     }
-    if (mapping->time_column >= 0)
+    if (mapping->time_column >= 0 && mapping->values[mapping->time_column])
         *time = mapping->values[mapping->time_column];
     return true;
 }

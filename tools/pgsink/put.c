@@ -16,19 +16,34 @@ void put_result_clear(struct put_result *result)
     *result = (struct put_result){0};
 }
 
-/* The row number in an error's context: "COPY agent_actions, line 17" in English, other words around the
- * same name and number in other languages. The COPY's own line is the last: it is the outermost context. */
+static bool is_name_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+/* The row number in an error's context: "COPY agent_actions, line 17" in English, another word for line in
+ * other languages. The COPY's own line is the last: it is the outermost context. An error behind the COPY
+ * (an AFTER trigger, a deferred constraint) has other lines alone, with names and numbers of their own:
+ * "PL/pgSQL function agent_actions_check() line 3 at RAISE". */
 static size_t row_in_context(const char *context, const char *relname)
 {
+    static const char copy[] = "COPY ";
     if (!context)
         return 0;
-    const char *last = strrchr(context, '\n');
-    const char *name = strstr(last ? last + 1 : context, relname);
-    if (!name)
+    const char *newline = strrchr(context, '\n'), *last = newline ? newline + 1 : context;
+    const char *name = last + strlen(copy), *behind = name + strlen(relname);
+    if (strncmp(last, copy, strlen(copy)) != 0 || strncmp(name, relname, strlen(relname)) != 0 ||
+        is_name_letter(*behind))
         return 0;
-    const char *digits = name + strlen(relname);
-    digits += strcspn(digits, "0123456789");
-    return strtoul(digits, NULL, 10);
+    behind += strcspn(behind, "0123456789");
+    return strtoul(behind, NULL, 10);
+}
+
+/* COPY text puts the value into the context, and a value can hold a line that looks like COPY's own. A row
+ * too large (54000) is found when a whole block of rows is stored: the context has the block's last line. */
+static bool is_row_certain(const struct put_result *result, struct run run)
+{
+    return run.batch->format == FORMAT_BINARY && strcmp(result->sqlstate, "54000") != 0;
 }
 
 void put_result_take_error(struct put_result *result, struct sink *sink, const PGresult *failed)
@@ -184,6 +199,7 @@ static struct put_result copy(struct sink *sink, struct run run, const char *sql
     finish_query(sink, &result, NULL);
     if (result.row > run.count)
         result.row = 0;
+    result.is_row_certain = is_row_certain(&result, run);
     return result;
 }
 
@@ -259,6 +275,7 @@ static void take_single(struct sink *sink, struct put_result *result, size_t row
         if (status == PGRES_FATAL_ERROR && !result->message) {
             put_result_take_error(result, sink, next);
             result->row = row;
+            result->is_row_certain = true;
         } else if (status == PGRES_TUPLES_OK && PQntuples(next) == 1) {
             bool is_new = PQgetvalue(next, 0, 0)[0] == 't';
             result->inserted += is_new;

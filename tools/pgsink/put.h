@@ -27,6 +27,7 @@ struct put_result {
     char sqlstate[6];
     char *message, *column; /* owned, see put_result_clear */
     size_t row;             /* which row of the run is at fault, counted from 1; 0: unknown */
+    bool is_row_certain;    /* else it is a guess, good enough to try that row alone */
 };
 
 void put_result_clear(struct put_result *result);

@@ -22,6 +22,7 @@ static const struct {
     {"44", SQLSTATE_DATA},         /* WITH CHECK OPTION violation */
     {"53", SQLSTATE_TRANSIENT},    /* disk full, out of memory, too many connections */
     {"54", SQLSTATE_DATA},         /* a value too long for its index row, for one */
+    {"55000", SQLSTATE_SETUP},     /* a deferrable key cannot arbitrate ON CONFLICT, for one */
     {"55P03", SQLSTATE_TRANSIENT}, /* lock_not_available */
     {"57", SQLSTATE_TRANSIENT},    /* shutdown, cancelled by a timeout */
     {"58", SQLSTATE_TRANSIENT},    /* I/O error */

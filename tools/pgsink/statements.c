@@ -32,15 +32,19 @@ void sql_copy_stage(struct buffer *out, const struct sink *sink, const struct ba
     append_copy(out, STAGE, sink, batch);
 }
 
+/* The order of arrival. The place in the stage is not that order: a short row can fill a gap that a long
+ * one has left. */
+#define ARRIVAL "pgsink_arrival"
+
 void sql_make_stage(struct buffer *out, const struct sink *sink)
 {
     /* With the table's checks, so that a row they refuse is found by its line in COPY. */
     buffer_append_string(out,
                          "DROP TABLE IF EXISTS " STAGE "; CREATE TEMPORARY TABLE " STAGE_RELNAME " (LIKE ");
     buffer_append_string(out, sink->table->sql_name);
-    buffer_append_string(out,
-                         " INCLUDING CONSTRAINTS INCLUDING DEFAULTS INCLUDING IDENTITY INCLUDING GENERATED)"
-                         " ON COMMIT DELETE ROWS");
+    buffer_append_string(
+        out, " INCLUDING CONSTRAINTS INCLUDING DEFAULTS INCLUDING IDENTITY INCLUDING GENERATED, " ARRIVAL
+             " bigint GENERATED ALWAYS AS IDENTITY) ON COMMIT DELETE ROWS");
     buffer_append_char(out, '\0');
 }
 
@@ -51,7 +55,14 @@ static void append_conflict(struct buffer *out, const struct sink *sink, const s
     if (sink->options.on_conflict == CONFLICT_ERROR)
         return;
     if (sink->options.on_conflict == CONFLICT_NOTHING) {
-        buffer_append_string(out, " ON CONFLICT DO NOTHING");
+        /* With no target, whatever an exclusion constraint refuses would count as a duplicate. */
+        if (sink->table->has_exclusion && sink->table->key_columns) {
+            buffer_append_string(out, " ON CONFLICT (");
+            buffer_append_string(out, sink->table->key_columns);
+            buffer_append_string(out, ") DO NOTHING");
+        } else {
+            buffer_append_string(out, " ON CONFLICT DO NOTHING");
+        }
         return;
     }
     buffer_append_string(out, " ON CONFLICT (");
@@ -66,33 +77,49 @@ static void append_conflict(struct buffer *out, const struct sink *sink, const s
     }
 }
 
+/* Tells rows that were inserted from those that were updated. A fresh row version has no xmax; one that
+ * replaced another has the updating transaction's. Of a partitioned table xmax cannot be had: there it is
+ * asked whether the key was there when the statement began. */
+static void append_is_new(struct buffer *out, const struct sink *sink)
+{
+    if (!sink->table->is_partitioned) {
+        buffer_append_string(out, " RETURNING xmax = 0");
+        return;
+    }
+    buffer_append_string(out, " RETURNING NOT EXISTS (SELECT FROM (SELECT target.*) AS own JOIN ");
+    buffer_append_string(out, sink->table->sql_name);
+    buffer_append_string(out, " AS before USING (");
+    buffer_append_string(out, sink->table->key_columns);
+    buffer_append_string(out, "))");
+}
+
 void sql_insert_from_stage(struct buffer *out, const struct sink *sink, const struct batch *batch)
 {
     bool updates = sink->options.on_conflict == CONFLICT_UPDATE;
     buffer_append_string(out, "WITH written AS (INSERT INTO ");
     buffer_append_string(out, sink->table->sql_name);
-    buffer_append_string(out, " (");
+    buffer_append_string(out, " AS target (");
     append_columns(out, sink, batch);
     buffer_append_string(out, ") SELECT ");
     append_columns(out, sink, batch);
     if (updates) {
-        /* One statement may not update a row twice: the last of equal keys counts. The stage's ctid is
-         * the order of arrival. */
+        /* One statement may not update a row twice: the last of equal keys counts. */
         buffer_append_string(out, " FROM (SELECT DISTINCT ON (");
         buffer_append_string(out, sink->table->key_columns);
-        buffer_append_string(out, ") *, ctid AS arrival FROM " STAGE " ORDER BY ");
+        buffer_append_string(out, ") * FROM " STAGE " ORDER BY ");
         buffer_append_string(out, sink->table->key_columns);
-        buffer_append_string(out, ", ctid DESC) AS latest ORDER BY arrival");
+        buffer_append_string(out, ", " ARRIVAL " DESC) AS latest ORDER BY " ARRIVAL);
     } else {
-        buffer_append_string(out, " FROM " STAGE);
+        buffer_append_string(out, " FROM " STAGE " ORDER BY " ARRIVAL);
     }
     append_conflict(out, sink, batch);
-    /* A fresh row version has no xmax; one that replaced another has the updating transaction's. */
-    buffer_append_string(
-        out, updates ? " RETURNING xmax = 0 AS is_new)"
-                       " SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new)"
-                       " FROM written"
-                     : " RETURNING 1) SELECT count(*), 0 FROM written");
+    if (!updates) {
+        buffer_append_string(out, " RETURNING 1) SELECT count(*), 0 FROM written");
+    } else {
+        append_is_new(out, sink);
+        buffer_append_string(out, " AS is_new) SELECT count(*) FILTER (WHERE is_new),"
+                                  " count(*) FILTER (WHERE NOT is_new) FROM written");
+    }
     buffer_append_char(out, '\0');
 }
 
@@ -102,19 +129,19 @@ void sql_insert_single(struct buffer *out, const struct sink *sink, const struct
     const size_t *active = mapping_active(sink->mapping, &count);
     buffer_append_string(out, "INSERT INTO ");
     buffer_append_string(out, sink->table->sql_name);
-    buffer_append_string(out, " (");
+    buffer_append_string(out, " AS target (");
     append_columns(out, sink, batch);
     buffer_append_string(out, ") VALUES (");
     for (size_t i = 0; i < batch->column_count; i++) {
         buffer_append_string(out, i ? ", $" : "$");
         buffer_append_int(out, (int64_t)i + 1);
         buffer_append_string(out, "::");
-        buffer_append_string(out, sink->table->columns[active[i]].type_name);
+        buffer_append_string(out, sink->table->columns[active[i]].cast_name);
     }
     buffer_append_char(out, ')');
     append_conflict(out, sink, batch);
     if (sink->options.on_conflict == CONFLICT_UPDATE)
-        buffer_append_string(out, " RETURNING xmax = 0");
+        append_is_new(out, sink);
     buffer_append_char(out, '\0');
 }
 
@@ -130,7 +157,7 @@ void sql_select_defaults(struct buffer *out, const struct sink *sink, const stru
         buffer_append_string(out, found++ ? ", (" : "(");
         buffer_append_string(out, column->default_sql);
         buffer_append_string(out, ")::");
-        buffer_append_string(out, column->type_name);
+        buffer_append_string(out, column->cast_name);
     }
     buffer_append_string(out, " FROM generate_series(1, ");
     buffer_append_int(out, (int64_t)rows);

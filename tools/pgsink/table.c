@@ -11,9 +11,13 @@ static const char column_query[] =
     "  WHERE base.typbasetype <> 0 AND t.oid = base.typbasetype)"
     "SELECT a.attname, quote_ident(a.attname), format_type(a.atttypid, a.atttypmod), t.oid, t.typtype,"
     "  t.typcategory, a.attnotnull, CASE WHEN a.attidentity <> '' THEN"
-    "    'nextval(' || quote_literal(pg_get_serial_sequence($1, a.attname)) || '::regclass)'"
-    "    ELSE pg_get_expr(d.adbin, d.adrelid) END"
-    " FROM target JOIN pg_attribute a ON a.attrelid = target.oid"
+    /* Not pg_get_serial_sequence(), which would wait for whoever has locked the table. */
+    "    (SELECT 'nextval(' || s.objid || '::regclass)' FROM pg_depend s"
+    "     WHERE s.classid = 'pg_class'::regclass AND s.refclassid = 'pg_class'::regclass"
+    "     AND s.refobjid = a.attrelid AND s.refobjsubid = a.attnum AND s.deptype = 'i')"
+    "    ELSE coalesce(pg_get_expr(d.adbin, d.adrelid), pg_get_expr(own.typdefaultbin, 0)) END,"
+    "  format_type(a.atttypid, -1)"
+    " FROM target JOIN pg_attribute a ON a.attrelid = target.oid JOIN pg_type own ON own.oid = a.atttypid"
     " JOIN base ON base.attnum = a.attnum AND base.typbasetype = 0 JOIN pg_type t ON t.oid = base.oid"
     " LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
     " WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND a.attidentity <> 'a'"
@@ -22,11 +26,13 @@ static const char column_query[] =
 static const char table_query[] =
     "SELECT c.oid::regclass::text, c.relname, c.relkind,"
     " has_table_privilege(c.oid, 'INSERT') OR has_any_column_privilege(c.oid, 'INSERT'),"
-    " has_database_privilege(current_database(), 'TEMP'),"
-    " EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique),"
+    /* CREATE TABLE … (LIKE …) needs the right to read the table. */
+    " has_database_privilege(current_database(), 'TEMP') AND has_table_privilege(c.oid, 'SELECT'),"
+    " EXISTS (SELECT 1 FROM pg_constraint x WHERE x.conrelid = c.oid AND x.contype = 'x'),"
     " (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.n) FROM pg_index i,"
     "   unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, n), pg_attribute a"
-    "   WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid AND a.attnum = k.attnum),"
+    "   WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid AND a.attnum = k.attnum"
+    "   AND k.n <= i.indnkeyatts),"
     " quote_ident(n.nspname) || '.' || quote_ident(c.relname), current_user, current_database()"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)";
 
@@ -57,6 +63,16 @@ static bool is_true(const PGresult *result, int field)
     return PQgetvalue(result, 0, field)[0] == 't';
 }
 
+/* "character varying(20)", "app.colour", "\"odd type\"[]": no operator, no call. */
+static bool is_type_name(const char *sql)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_ .,\"[])";
+    for (sql += strspn(sql, letters); *sql == '('; sql += strspn(sql, letters))
+        if (sql++, *sql < '0' || *sql > '9')
+            return false;
+    return *sql == '\0';
+}
+
 /* A literal, a number, true, false or NULL, with or without casts: safe to compute once. Anything with a
  * function in it is asked of the server each time. */
 static bool is_constant(const char *sql)
@@ -78,14 +94,14 @@ static bool is_constant(const char *sql)
     }
     if (at == sql)
         return false;
-    return *at == '\0' || (strncmp(at, "::", 2) == 0 && !strpbrk(at, "'+*/|"));
+    return *at == '\0' || (strncmp(at, "::", 2) == 0 && is_type_name(at + 2));
 }
 
 /* Has the server compute a constant default, in both formats. */
 static bool read_constant(PGconn *connection, struct column *column, const char *sql, char **message,
                           char sqlstate[6])
 {
-    cleanup_free char *select = xasprintf("SELECT (%s)::%s", sql, column->type_name);
+    cleanup_free char *select = xasprintf("SELECT (%s)::%s", sql, column->cast_name);
     for (int format = 0; format < 2; format++) {
         if (format == 1 && !encoder_is_binary(column->encoder))
             continue;
@@ -111,6 +127,7 @@ static bool read_column(PGconn *connection, const PGresult *result, int row, str
         .name = copy_field(result, row, 0),
         .quoted = copy_field(result, row, 1),
         .type_name = copy_field(result, row, 2),
+        .cast_name = copy_field(result, row, 8),
         .encoder = encoder_for(type, PQgetvalue(result, row, 4)[0], PQgetvalue(result, row, 5)[0]),
         .is_uuid = type == 2950,
         .is_json = type == 114 || type == 3802,
@@ -152,8 +169,9 @@ static bool read_table(PGconn *connection, const char *name, struct table *table
     } else if (is_good) {
         table->sql_name = copy_field(result, 0, 7);
         table->relname = copy_field(result, 0, 1);
-        table->can_make_temporary = is_true(result, 4);
-        table->has_unique = is_true(result, 5);
+        table->is_partitioned = PQgetvalue(result, 0, 2)[0] == 'p';
+        table->can_stage = is_true(result, 4);
+        table->has_exclusion = is_true(result, 5);
         table->key_columns = copy_field(result, 0, 6);
     }
     PQclear(result);
@@ -193,6 +211,7 @@ void table_free(struct table *table)
         free(column->name);
         free(column->quoted);
         free(column->type_name);
+        free(column->cast_name);
         free(column->default_sql);
         buffer_free(&column->default_binary);
         buffer_free(&column->default_text);

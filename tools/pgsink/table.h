@@ -16,7 +16,8 @@ enum default_kind {
 struct column {
     char *name;
     char *quoted;    /* as an SQL identifier */
-    char *type_name; /* as SQL spells it, for casts and messages */
+    char *type_name; /* as SQL spells it, for messages */
+    char *cast_name; /* without the length or precision: an explicit cast to varchar(10) cuts silently */
     const struct encoder *encoder;
     bool is_uuid, is_json;
     bool is_not_null;
@@ -33,8 +34,9 @@ struct table {
     struct column *columns; /* those that can be written: no generated ones */
     size_t column_count;
     char *key_columns; /* the primary key's, quoted and with commas; NULL: there is none */
-    bool has_unique;   /* a unique index: conflicts can happen */
-    bool can_make_temporary;
+    bool is_partitioned;
+    bool has_exclusion; /* an exclusion constraint: a row it refuses is no duplicate */
+    bool can_stage;     /* we may make a temporary table like it */
 };
 
 /* Reads the catalogue. `name` is [schema.]table as the user gave it, folded and quoted by SQL's rules.

@@ -36,30 +36,59 @@ static enum sqlstate_class classify(const struct sink *sink, const struct put_re
     return class;
 }
 
+/* Whether the fault may be that the table is no longer as we know it: fields that are taken for another type
+ * than they were encoded for, or a column we do not know of that must not be null. */
+static bool may_be_outdated(const struct sink *sink, const struct put_result *result)
+{
+    if (PQstatus(sink->connection) == CONNECTION_BAD)
+        return false;
+    if (strncmp(result->sqlstate, "22", 2) == 0 || strcmp(result->sqlstate, "08P01") == 0 ||
+        sqlstate_classify(result->sqlstate) == SQLSTATE_UNKNOWN)
+        return true;
+    if (strcmp(result->sqlstate, "23502") != 0 || !result->column)
+        return false;
+    size_t count;
+    const size_t *active = mapping_active(sink->mapping, &count);
+    int column = table_column(sink->table, result->column, strlen(result->column));
+    for (size_t i = 0; i < count; i++)
+        if ((int)active[i] == column)
+            return false;
+    return true;
+}
+
+/* Before rows are blamed: VERDICT_RETRY where the table has changed. */
+static enum verdict look_again(struct sink *sink, const struct put_result *result)
+{
+    bool is_changed;
+    enum verdict verdict = connection_read_table(sink, &is_changed);
+    if (verdict != VERDICT_DONE || !is_changed)
+        return verdict;
+    log_warning(&sink->log, "table %s has changed (%s): going on with its new columns", sink->table->sql_name,
+                result->message);
+    sink->has_stage = false;
+    return VERDICT_RETRY;
+}
+
 /* A fault that is no row's: told, and turned into what to do about it. */
 static enum verdict give_way(struct sink *sink, const struct put_result *result)
 {
-    if (sqlstate_classify(result->sqlstate) != SQLSTATE_SETUP) {
+    bool is_setup = sqlstate_classify(result->sqlstate) == SQLSTATE_SETUP;
+    if (is_setup || may_be_outdated(sink, result)) {
+        enum verdict verdict = look_again(sink, result);
+        if (verdict != VERDICT_DONE)
+            return verdict;
+    }
+    if (!is_setup) {
         if (log_is_due(&sink->retry_log, 5000000))
             log_error(&sink->log, "Batch processing failed: %s%s%s%s; trying again", result->message,
                       *result->sqlstate ? " (" : "", result->sqlstate, *result->sqlstate ? ")" : "");
-        if (PQstatus(sink->connection) == CONNECTION_BAD)
+        /* A session stays read-only where the database no longer is, and after a fail-over the server to
+         * write to is another one behind the same name. */
+        if (PQstatus(sink->connection) == CONNECTION_BAD || strcmp(result->sqlstate, "25006") == 0)
             connection_close(sink);
         return VERDICT_RETRY;
     }
-    /* The table may have been altered under our hands: look again before giving up. */
-    bool is_changed = false;
-    cleanup_free char *message = xstrdup(result->message);
-    enum verdict verdict = connection_read_table(sink, &is_changed);
-    if (verdict != VERDICT_DONE)
-        return verdict;
-    if (is_changed) {
-        log_warning(&sink->log, "table %s has changed (%s): going on with its new columns",
-                    sink->table->sql_name, message);
-        sink->has_stage = false;
-        return VERDICT_RETRY;
-    }
-    log_error(&sink->log, "Batch processing failed: %s (%s)", message, result->sqlstate);
+    log_error(&sink->log, "Batch processing failed: %s (%s)", result->message, result->sqlstate);
     sink->exit_code = sqlstate_is_permission(result->sqlstate) ? EX_NOPERM : EX_CONFIG;
     return VERDICT_STOP;
 }
@@ -134,15 +163,17 @@ static struct run part(struct run run, size_t from, size_t to)
 static void narrow(struct run_stack *stack, struct batch *batch, struct run run,
                    const struct put_result *error)
 {
-    size_t bad = error->row ? error->row - 1 : 0;
-    if (error->row == 0 && run.count > 1) {
-        push(stack, part(run, run.count / 2, run.count));
-        push(stack, part(run, 0, run.count / 2));
-        return;
+    size_t from = error->row ? error->row - 1 : run.count / 2, behind = error->row ? error->row : from;
+    if (run.count == 1) {
+        from = 0;
+        behind = 1;
     }
-    batch_reject(batch, run.entries[bad], error->sqlstate, error->column, error->message);
-    push(stack, part(run, bad + 1, run.count));
-    push(stack, part(run, 0, bad));
+    push(stack, part(run, behind, run.count));
+    if (run.count == 1 || (error->row && error->is_row_certain))
+        batch_reject(batch, run.entries[from], error->sqlstate, error->column, error->message);
+    else
+        push(stack, part(run, from, behind)); /* the suspect alone; nobody, where none is named */
+    push(stack, part(run, 0, from));
 }
 
 static void count_run(struct write_counts *counts, struct run run, const struct put_result *result)
@@ -155,7 +186,7 @@ static void count_run(struct write_counts *counts, struct run run, const struct 
 /* Leaves direct COPY, which met a key that is there already. */
 static void leave_direct(struct sink *sink)
 {
-    sink->mode = sink->table->can_make_temporary ? MODE_STAGED : MODE_SINGLE;
+    sink->mode = sink->table->can_stage ? MODE_STAGED : MODE_SINGLE;
     sink->quiet_batches = 0;
 }
 
@@ -180,15 +211,20 @@ static enum verdict write_run(struct sink *sink, struct batch *batch, struct run
         *error = result;
         return VERDICT_RETRY;
     }
+    bool is_suspicious = may_be_outdated(sink, &result);
     enum verdict verdict = run_statement(sink, "ROLLBACK TO SAVEPOINT run", error);
+    if (verdict == VERDICT_DONE && is_suspicious)
+        verdict = look_again(sink, &result);
     if (verdict == VERDICT_DONE && class == SQLSTATE_CONFLICT) {
-        *error = result; /* the stage must be made outside this transaction: begin anew */
-        leave_direct(sink);
-        return VERDICT_RETRY;
+        leave_direct(sink); /* the stage must be made outside this transaction: begin anew */
+        verdict = VERDICT_RETRY;
     }
     if (verdict == VERDICT_DONE)
         narrow(stack, batch, run, &result);
-    put_result_clear(&result);
+    if (verdict == VERDICT_RETRY && !error->message)
+        *error = result;
+    else
+        put_result_clear(&result);
     return verdict;
 }
 
@@ -208,6 +244,17 @@ static enum verdict make_stage(struct sink *sink)
     return verdict;
 }
 
+/* Whether every row failed with an internal error: then it is the server that is ill, not the rows. */
+static bool is_server_ill(const struct batch *batch, struct run all)
+{
+    for (size_t i = 0; i < all.count; i++) {
+        const struct entry *entry = &batch->entries[all.entries[i]];
+        if (entry->state != ENTRY_REJECTED || strncmp(batch->faults[entry->fault].sqlstate, "XX", 2) != 0)
+            return false;
+    }
+    return true;
+}
+
 /* The batch in one transaction, run by run. `refused` is how direct COPY failed because of a row, or NULL. */
 static enum verdict write_carefully(struct sink *sink, struct run all, struct batch *batch,
                                     const struct put_result *refused, struct write_counts *counts)
@@ -225,6 +272,12 @@ static enum verdict write_carefully(struct sink *sink, struct run all, struct ba
     verdict = run_statement(sink, "BEGIN; SAVEPOINT run", &error);
     while (verdict == VERDICT_DONE && stack.count)
         verdict = write_run(sink, batch, &stack, counts, &error);
+    if (verdict == VERDICT_DONE && is_server_ill(batch, all)) {
+        log_error(&sink->log, "PostgreSQL fails with an internal error whatever the row: %s",
+                  batch->faults[batch->entries[all.entries[0]].fault].message);
+        sink->exit_code = EX_UNAVAILABLE;
+        verdict = VERDICT_STOP;
+    }
     if (verdict == VERDICT_DONE)
         verdict = run_statement(sink, "COMMIT", &error);
     free(stack.runs);
@@ -240,7 +293,8 @@ static enum verdict write_carefully(struct sink *sink, struct run all, struct ba
         put_result_clear(&error);
         return writer_write(sink, batch, counts);
     }
-    verdict = give_way(sink, &error);
+    if (verdict != VERDICT_STOP)
+        verdict = give_way(sink, &error);
     put_result_clear(&error);
     return verdict;
 }
@@ -289,7 +343,9 @@ enum verdict writer_write(struct sink *sink, struct batch *batch, struct write_c
             leave_direct(sink);
             verdict = write_carefully(sink, all, batch, NULL, counts);
         } else if (class == SQLSTATE_DATA) {
-            verdict = write_carefully(sink, all, batch, &result, counts);
+            verdict = may_be_outdated(sink, &result) ? look_again(sink, &result) : VERDICT_DONE;
+            if (verdict == VERDICT_DONE)
+                verdict = write_carefully(sink, all, batch, &result, counts);
         } else {
             verdict = give_way(sink, &result);
         }
