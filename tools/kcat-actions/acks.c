@@ -44,6 +44,8 @@ static void take_ack(struct consumer *consumer, const struct ack *ack)
     struct tracked_partition *partition = tracker_get(&consumer->tracker, topic, ack->partition);
     size_t count = tracker_acknowledge(&consumer->tracker, partition, ack->next);
     stats_add(consumer->stats, COUNTER_records_acked, count);
+    if (count && consumer->is_draining && !consumer->is_asked_to_end && !consumer->exit_code)
+        consumer_limit_drain(consumer); /* nobody is in a hurry, and there is progress */
     kafka_store(consumer, partition);
 }
 

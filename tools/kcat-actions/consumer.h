@@ -82,6 +82,7 @@ struct consumer {
     bool acks_are_closed;
 
     bool is_draining;
+    bool is_asked_to_end; /* by a signal */
     int64_t drain_deadline;
     bool is_closing; /* the group is being left: nothing waits any more */
     int exit_code;   /* of a fault that ends the tool */
@@ -90,6 +91,10 @@ struct consumer {
 /* Begins to end: no more records are read; what is in flight becomes safe. With a code other than 0 the
  * tool will exit with it. */
 void consumer_drain(struct consumer *consumer, int code);
+/* --drain-timeout begins now: to end was asked for, or something has become safe meanwhile. */
+void consumer_limit_drain(struct consumer *consumer);
+/* Whether as much is in flight, or waits for stdout, as may be. */
+bool consumer_is_full(const struct consumer *consumer);
 
 /* kafka.c: our defaults, to be set before the user's own words. */
 void kafka_set_defaults(struct kafka_config *config, const struct consumer_options *options);
@@ -114,7 +119,7 @@ void group_settle(struct consumer *consumer);
 /* adhoc.c: assigns what -t, -p and -o say. False with exit_code set. */
 bool adhoc_assign(struct consumer *consumer);
 
-/* records.c: takes up to `most` records that wait; false when none waits any more. */
+/* records.c: takes up to `most` records that wait, until we are full; false when none waits any more. */
 bool records_take(struct consumer *consumer, size_t most);
 /* Writes what stdout takes. */
 void records_write(struct consumer *consumer);

@@ -197,6 +197,11 @@ static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {0}};
 static const struct argp argp = {option_table, parse, NULL, "Read records from Kafka as lines of JSON.",
                                  children,     NULL,  NULL};
 
+void consumer_limit_drain(struct consumer *consumer)
+{
+    consumer->drain_deadline = monotonic_microseconds() + consumer->options.drain_timeout_us;
+}
+
 void consumer_drain(struct consumer *consumer, int code)
 {
     if (code && !consumer->exit_code)
@@ -204,11 +209,14 @@ void consumer_drain(struct consumer *consumer, int code)
     if (consumer->is_draining)
         return;
     consumer->is_draining = true;
-    consumer->drain_deadline = monotonic_microseconds() + consumer->options.drain_timeout_us;
+    /* At the end of -e and -c the reader of stdout has still to read: however slow it is, it gets all. */
+    consumer->drain_deadline = INT64_MAX;
+    if (consumer->options.acks || consumer->exit_code)
+        consumer_limit_drain(consumer);
     stats_set(consumer->stats, COUNTER_draining, 1);
 }
 
-static bool is_full(const struct consumer *consumer)
+bool consumer_is_full(const struct consumer *consumer)
 {
     const struct tracker *tracker = &consumer->tracker;
     return output_pending(&consumer->out) >= OUT_LIMIT ||
@@ -239,7 +247,7 @@ static bool may_take(struct consumer *consumer)
     if (consumer->is_draining || consumer->revocation.partitions)
         return false;
     int64_t now = monotonic_microseconds();
-    if (!is_full(consumer)) {
+    if (!consumer_is_full(consumer)) {
         consumer->stuck_since = 0;
         if (consumer->is_paused)
             set_paused(consumer, false);
@@ -308,7 +316,7 @@ static void wait_for_work(struct consumer *consumer, bool polls_kafka)
         {.fd = polls_kafka ? consumer->queue_fd : -1, .events = POLLIN},
         {.fd = reads_acks ? consumer->acks.fd : -1, .events = POLLIN},
         {.fd = writes ? consumer->out.fd : -1, .events = POLLOUT},
-        {.fd = consumer->is_draining ? -1 : consumer->signal_fd, .events = POLLIN},
+        {.fd = consumer->is_asked_to_end ? -1 : consumer->signal_fd, .events = POLLIN},
     };
     poll(waiting, sizeof waiting / sizeof *waiting, TURN_US / 1000);
     eventfd_t count;
@@ -322,10 +330,12 @@ static void run(struct consumer *consumer)
 {
     int64_t next_update = 0;
     while (!consumer->is_draining || !is_drained(consumer)) {
-        if (signals_pending() && !consumer->is_draining) {
+        if (signals_pending() && !consumer->is_asked_to_end) {
             log_info(&consumer->log, "ending: no more is read, %zu records are in flight",
                      consumer->tracker.records_in_flight);
+            consumer->is_asked_to_end = true;
             consumer_drain(consumer, 0);
+            consumer_limit_drain(consumer);
         }
         bool takes = may_take(consumer);
         bool may_be_more = takes && records_take(consumer, TAKE_AT_ONCE);
@@ -337,7 +347,7 @@ static void run(struct consumer *consumer)
             update_stats(consumer);
             next_update = monotonic_microseconds() + TURN_US;
         }
-        if (may_be_more && !is_full(consumer)) {
+        if (may_be_more && !consumer_is_full(consumer)) {
             if (consumer->acks.fd >= 0 && !consumer->acks_are_closed)
                 acks_read(consumer);
             continue;

@@ -153,7 +153,7 @@ static void take(struct consumer *consumer, rd_kafka_message_t *message)
         take_record(consumer, partition, message);
 }
 
-bool records_take(struct consumer *consumer, size_t most)
+static bool take_waiting(struct consumer *consumer, size_t most)
 {
     for (size_t i = 0; i < most; i++) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->kafka, 0);
@@ -168,9 +168,20 @@ bool records_take(struct consumer *consumer, size_t most)
         /* A revocation, the last record wanted, or a fault: what follows is not for us. */
         if (consumer->revocation.partitions || consumer->is_draining)
             return false;
+        /* Paused, the client is polled for its events; records do not come. */
+        if (!consumer->is_paused && consumer_is_full(consumer))
+            return true;
     }
-    stats_set(consumer->stats, COUNTER_last_record_time, (uint64_t)now_microseconds());
     return true;
+}
+
+bool records_take(struct consumer *consumer, size_t most)
+{
+    uint64_t before = stats_get(consumer->stats, COUNTER_records_consumed);
+    bool may_be_more = take_waiting(consumer, most);
+    if (stats_get(consumer->stats, COUNTER_records_consumed) != before)
+        stats_set(consumer->stats, COUNTER_last_record_time, (uint64_t)now_microseconds());
+    return may_be_more;
 }
 
 static void settle_written(struct consumer *consumer)

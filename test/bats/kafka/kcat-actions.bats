@@ -1,0 +1,178 @@
+#!/usr/bin/env bats
+# kcat-actions.bats - what kcat-actions does that only a real Kafka can show: rebalances, topics that appear,
+# offsets by time, compression. KAFKA_BROKERS names the broker.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2094,SC2154 # conditions are evaluated by wait_until; $status is set by run
+bats_require_minimum_version 1.5.0
+load ../../support/helpers
+
+setup() {
+    helpers_setup
+    TOPIC=$(unique actions)
+    GROUP=$(unique group)
+    export TOPIC GROUP
+}
+teardown() {
+    exec 9>&-
+    helpers_teardown
+}
+
+# Lines of stdin to each of the four partitions.
+produce_to_all() {
+    local lines partition
+    lines=$(cat)
+    for partition in 0 1 2 3; do produce "$TOPIC" -p "$partition" <<<"$lines"; done
+}
+
+start_with_acks() { # OPTION...
+    mkfifo -m 600 acks
+    exec 9<>acks
+    background kcat kcat-actions -b "$KAFKA_BROKERS" -t "$TOPIC" -g "$GROUP" --acks acks "$@" 9>&-
+}
+
+ack() { # NEXT [PARTITION]
+    printf '{"ack":[{"topic":"%s","partition":%d,"next":%d}]}\n' "$TOPIC" "${2:-0}" "$1" >&9
+}
+
+lines_are() { # N: so many lines have come
+    wait_until "((\$(wc -l <kcat.out) >= $1))"
+}
+
+counter() { # STATS_FILE NAME
+    healthd --once --stats "$1" | jq ".pipelines[0].counters.$2"
+}
+
+# ---- groups
+
+@test "two members share the partitions; when one leaves, the other goes on from its commits" {
+    make_topic "$TOPIC"
+    seq 10 | produce_to_all
+    background first kcat-actions -b "$KAFKA_BROKERS" -t "$TOPIC" -g "$GROUP" --commit-on-write \
+        -X auto.commit.interval.ms=100 -X heartbeat.interval.ms=300 --stats first.stats
+    wait_until '(($(wc -l <first.out) == 40))'
+    background second kcat-actions -b "$KAFKA_BROKERS" -t "$TOPIC" -g "$GROUP" --commit-on-write \
+        -X auto.commit.interval.ms=100 -X heartbeat.interval.ms=300 --stats second.stats
+    wait_until '[[ $(counter first.stats partitions_assigned) == 2 && $(counter second.stats partitions_assigned) == 2 ]]'
+    seq 11 20 | produce_to_all
+    wait_until '(($(cat first.out second.out | wc -l) >= 80))'
+    stop first
+    assert_equal "$status" 0
+    seq 21 30 | produce_to_all
+    wait_until '(($(cat first.out second.out | wc -l) >= 120))'
+    stop second
+    assert_equal "$(cat first.out second.out | jq -r '"\(.partition) \(.offset)"' | sort | uniq -d)" ""
+    assert_equal "$(committed_records "$GROUP" "$TOPIC")" 120
+}
+
+@test "a rebalance waits until what is in flight is safe: nothing is read twice" {
+    make_topic "$TOPIC"
+    seq 10 | produce_to_all
+    start_with_acks -v -X heartbeat.interval.ms=300
+    lines_are 40
+    background second kcat-actions -v -b "$KAFKA_BROKERS" -t "$TOPIC" -g "$GROUP" -X heartbeat.interval.ms=300 9>&-
+    for partition in 0 1 2 3; do ack 5 "$partition"; done
+    # The first is asked to give partitions up: from then on it takes no more records. It does not yet.
+    wait_until 'echo 11 | produce_to_all; [[ $(tail -n 1 kcat.out) == "$(cat last 2>/dev/null)" ]] || { tail -n 1 kcat.out >last; false; }'
+    assert_equal "$(wc -l <second.out)" 0
+    if grep -q "given up" kcat.log; then return 1; fi
+    wait_until 'jq -r "[.partition, .offset + 1] | @tsv" kcat.out | while read -r partition next; do ack "$next" "$partition"; done
+        grep -q "assigned" second.log'
+    assert_contains "$(<kcat.log)" "given up"
+    wait_until '(($(cat kcat.out second.out | wc -l) == $(count_records "$TOPIC")))'
+    assert_equal "$(cat kcat.out second.out | jq -r '"\(.partition) \(.offset)"' | sort | uniq -d)" ""
+}
+
+# ---- topics that appear
+
+@test "a topic that is not there yet is waited for, with a warning" {
+    background kcat kcat-actions -b "$KAFKA_BROKERS" -t "$TOPIC" -g "$GROUP" -c 1 \
+        -X topic.metadata.refresh.interval.ms=500
+    wait_until 'grep -q "no such topic yet; waiting" kcat.log'
+    make_topic "$TOPIC"
+    echo '{"n":1}' | produce "$TOPIC"
+    await kcat
+    assert_equal "$status" 0
+    assert_equal "$(jq -c .payload kcat.out)" '{"n":1}'
+}
+
+@test "-t ^REGEX reads all topics of that name, those made later too" {
+    local prefix
+    prefix=$(unique family)
+    make_topic "$prefix-a"
+    echo '"a"' | produce "$prefix-a"
+    background kcat kcat-actions -b "$KAFKA_BROKERS" -t "^$prefix-.*" -g "$GROUP" --bare -c 2 \
+        -X topic.metadata.refresh.interval.ms=500
+    wait_until '[[ $(<kcat.out) == "\"a\"" ]]'
+    make_topic "$prefix-b"
+    echo '"b"' | produce "$prefix-b"
+    await kcat
+    assert_equal "$status" 0
+    assert_equal "$(<kcat.out)" $'"a"\n"b"'
+}
+
+# ---- times
+
+@test "-o s@ and e@ choose by the records' time; e@ ends by itself, -e or not" {
+    make_topic "$TOPIC"
+    echo '"early"' | produce "$TOPIC" -p 0
+    local first between
+    first=$(consume "$TOPIC" -f '%T')
+    wait_until "((\$(date +%s%3N) > $first + 5))"
+    between=$((first + 3))
+    echo '"late"' | produce "$TOPIC" -p 0
+    assert_equal "$(kcat-actions -t "$TOPIC" --bare -e -o "s@$between")" '"late"'
+    assert_equal "$(kcat-actions -t "$TOPIC" --bare -o "e@$between")" '"early"'
+    assert_equal "$(kcat-actions -t "$TOPIC" --bare -o "s@$first" -o "e@$between")" '"early"'
+    assert_equal "$(kcat-actions -t "$TOPIC" --bare -e -o "s@$((first + 1000000000))")" ""
+}
+
+@test "each codec is read, and its records are whole" {
+    make_topic "$TOPIC"
+    local codec
+    events 400 --seed 9 >events
+    for codec in gzip lz4 snappy zstd; do
+        produce "$TOPIC" -p 0 -z "$codec" <events
+    done
+    kcat-actions -t "$TOPIC" -e --bare >actual
+    cmp actual <(cat events events events events)
+}
+
+@test "a position that is gone is reset, and told" {
+    make_topic "$TOPIC"
+    seq 5 | produce "$TOPIC" -p 0
+    run --separate-stderr kcat-actions -t "$TOPIC" -p 0 -o 1000 -e --bare
+    assert_status 0
+    assert_equal "$output" "$(seq 5)"
+}
+
+# ---- backpressure
+
+@test "a stopped reader holds back 60 MB in bounded memory, and the group keeps its member" {
+    make_topic "$TOPIC"
+    awk 'BEGIN { for (i = 0; i < 10000; i++) pad = pad "x"
+                 for (i = 0; i < 6000; i++) printf "{\"n\":%d,\"pad\":\"%s\"}\n", i, pad }' | produce "$TOPIC"
+    mkfifo kcat.out
+    exec 9<>kcat.out
+    background reader cat kcat.out 9>&-
+    wait_until 'readlink /proc/$(pid_of reader)/fd/* | grep -q kcat.out'
+    signal reader STOP
+    background kcat kcat-actions -v -b "$KAFKA_BROKERS" -t "$TOPIC" -g "$GROUP" --commit-on-write --stats stats \
+        -X max.poll.interval.ms=7000 -X session.timeout.ms=6000 -X heartbeat.interval.ms=500 \
+        -X queued.max.messages.kbytes=8192 -X fetch.message.max.bytes=524288 9>&-
+    exec 9>&-
+    wait_until '[[ $(counter stats records_consumed) -gt 0 ]]'
+    local stopped kilobytes
+    stopped=$(now_ms)
+    wait_until '[[ $(counter stats pauses) == 1 ]]'
+    # Longer than max.poll.interval.ms: the group would have thrown out who does not poll.
+    wait_until "((\$(now_ms) - $stopped > 9000))"
+    assert_equal "$(counter stats partitions_lost)" 0
+    kilobytes=$(awk '/^VmHWM/ { print $2 }' "/proc/$(pid_of kcat)/status")
+    ((kilobytes < 49152)) || { printf '%s kB\n' "$kilobytes" >&2 && return 1; }
+    signal reader CONT
+    wait_until '(($(wc -l <reader.out) >= 6000))' 60
+    stop kcat
+    assert_equal "$status" 0
+    await reader
+    assert_equal "$(jq .payload.n reader.out | sort -n | uniq -u | wc -l)" 6000
+    assert_equal "$(committed_records "$GROUP" "$TOPIC")" 6000
+}
