@@ -129,9 +129,9 @@ struct stats_slot {
     _Atomic uint32_t tool; /* enum tool */
     uint32_t pipeline;
     _Atomic int32_t pid;
-    _Atomic uint32_t starts;    /* how many processes have had it */
-    _Atomic int64_t started;    /* when the present one took it */
-    _Atomic int64_t heartbeat;  /* when its process last said that it lives */
+    _Atomic uint32_t starts;   /* how many processes have had it */
+    _Atomic int64_t started;   /* when the present one took it */
+    _Atomic int64_t heartbeat; /* when its process last said that it lives */
     _Atomic uint64_t counters[COUNTER_COUNT];
     struct stats_histogram histograms[HISTOGRAM_COUNT];
     _Atomic uint32_t partition_count; /* used entries of partitions */

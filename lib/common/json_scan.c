@@ -38,9 +38,9 @@ static inline const char *skip_plain(const char *at, const char *end)
     while (end - at >= 16) {
         __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
         /* As signed numbers non-ASCII bytes are negative, so one comparison finds them and the controls. */
-        __m128i special = _mm_or_si128(
-            _mm_cmplt_epi8(bytes, space),
-            _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)));
+        __m128i special =
+            _mm_or_si128(_mm_cmplt_epi8(bytes, space),
+                         _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)));
         int mask = _mm_movemask_epi8(special);
         if (mask)
             return at + __builtin_ctz((unsigned)mask);
@@ -259,8 +259,7 @@ open:
 
 void json_scanner_init(struct json_scanner *s, const char *text, size_t len)
 {
-    *s = (struct json_scanner){
-        .start = text, .at = text, .end = text + len, .max_depth = JSON_MAX_DEPTH};
+    *s = (struct json_scanner){.start = text, .at = text, .end = text + len, .max_depth = JSON_MAX_DEPTH};
 }
 
 enum json_type json_peek_type(struct json_scanner *s)
@@ -362,8 +361,7 @@ bool json_at_end(struct json_scanner *s)
     return s->at == s->end || fail(s, s->at, "something follows the value");
 }
 
-bool json_scan_document(struct slice text, struct json_value *value, const char **error,
-                        size_t *error_offset)
+bool json_scan_document(struct slice text, struct json_value *value, const char **error, size_t *error_offset)
 {
     struct json_scanner s;
     json_scanner_init(&s, text.data, text.len);

@@ -53,9 +53,9 @@ struct json_scanner {
     const char *start, *at, *end;
     const char *error; /* a static text, NULL while all is well */
     const char *error_at;
-    unsigned depth;     /* of the object or array being visited */
-    unsigned max_depth; /* JSON_MAX_DEPTH unless changed */
-    bool first;         /* the next key or item is its container's first */
+    unsigned depth;       /* of the object or array being visited */
+    unsigned max_depth;   /* JSON_MAX_DEPTH unless changed */
+    bool first;           /* the next key or item is its container's first */
     bool escaped, spaced; /* gathered since they were last cleared */
 };
 

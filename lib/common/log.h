@@ -1,6 +1,7 @@
 /* log.h - messages on stderr, one line each:
  *
- *     2026-11-23 18:00:00,123 - pgsink - INFO - Batch processed: 100 messages, 100 inserted, 0 failed, 45.23 ms
+ *     2026-11-23 18:00:00,123 - pgsink - INFO - Batch processed: 100 messages, 100 inserted, 0 failed, 45.23
+ * ms
  *
  * or, with LOG_FORMAT=json in the environment, the same as a JSON object. Time is UTC. A message is one
  * write(), so lines of several processes do not mix. Levels are those of the configuration: DEBUG, INFO,

@@ -88,16 +88,15 @@ static bool parse_with_unit(const char *text, const struct unit *units, int64_t 
 
 bool parse_duration(const char *text, int64_t unit_us, int64_t *microseconds)
 {
-    const struct unit units[] = {{"", unit_us},  {"us", 1},        {"ms", 1000},        {"s", 1000000},
+    const struct unit units[] = {{"", unit_us},   {"us", 1},         {"ms", 1000}, {"s", 1000000},
                                  {"m", 60000000}, {"h", 3600000000}, {NULL, 0}};
     return parse_with_unit(text, units, microseconds);
 }
 
 bool parse_size(const char *text, int64_t *bytes)
 {
-    static const struct unit units[] = {
-        {"", 1},           {"K", 1 << 10},    {"KiB", 1 << 10}, {"M", 1 << 20},
-        {"MiB", 1 << 20}, {"G", 1 << 30},    {"GiB", 1 << 30}, {NULL, 0}};
+    static const struct unit units[] = {{"", 1},          {"K", 1 << 10}, {"KiB", 1 << 10}, {"M", 1 << 20},
+                                        {"MiB", 1 << 20}, {"G", 1 << 30}, {"GiB", 1 << 30}, {NULL, 0}};
     return parse_with_unit(text, units, bytes);
 }
 

@@ -30,7 +30,8 @@ bool parse_size(const char *text, int64_t *bytes);
 bool parse_count(const char *text, int64_t low, int64_t high, int64_t *count);
 
 /* The same for an option of argp: ends with a usage error that names the option. */
-int64_t option_duration(const struct argp_state *state, const char *option, const char *text, int64_t unit_us);
+int64_t option_duration(const struct argp_state *state, const char *option, const char *text,
+                        int64_t unit_us);
 int64_t option_size(const struct argp_state *state, const char *option, const char *text);
 int64_t option_count(const struct argp_state *state, const char *option, const char *text, int64_t low,
                      int64_t high);

@@ -82,7 +82,8 @@ static bool parse_fraction(const char **at, const char *end, int64_t *microsecon
     }
     *milliseconds = ticks / 10000;
     /* Half-way PostgreSQL goes where its floating point takes it (ParseFractionalSecond). */
-    *microseconds = ticks % 10 == 5 && !has_more ? round_to_even((double)ticks / 1e7 * 1e6) : (ticks + 5) / 10;
+    *microseconds =
+        ticks % 10 == 5 && !has_more ? round_to_even((double)ticks / 1e7 * 1e6) : (ticks + 5) / 10;
     return *at > start;
 }
 
