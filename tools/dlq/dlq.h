@@ -61,6 +61,7 @@ struct dlq {
     uint64_t published;
 
     bool has_read_all;     /* no more lines will be taken */
+    bool has_no_reader;    /* whoever read our stdout is gone */
     int64_t drain_until;   /* monotonic microseconds, 0: no signal has come */
     int64_t progress_time; /* monotonic: when something was confirmed, or the first came in flight */
     struct log_limit stall_limit;

@@ -61,6 +61,13 @@ static bool has_room(const struct dlq *dlq)
            output_pending(&dlq->output) < MAX_UNREAD_ACKS;
 }
 
+/* Without a reader, acks lead nowhere: what is published from here on would be published again. */
+static void miss_reader(struct dlq *dlq)
+{
+    log_error(&dlq->log, "nobody reads the acknowledgements any more: stdout is closed");
+    dlq->failure = EX_IOERR;
+}
+
 static void take_line(struct dlq *dlq, struct slice text, bool is_cut)
 {
     dlq->line_number++;
@@ -71,6 +78,10 @@ static void take_line(struct dlq *dlq, struct slice text, bool is_cut)
         line_parse(&dlq->line, text);
     if (dlq->line.kind == LINE_BLANK)
         return;
+    if (dlq->has_no_reader) {
+        miss_reader(dlq);
+        return;
+    }
     if (dlq->line.kind == LINE_ACK) {
         in_flight_hold_ack(&dlq->in_flight, text);
     } else if (!dlq->settings.mode->take(dlq)) {
@@ -83,7 +94,7 @@ static void take_line(struct dlq *dlq, struct slice text, bool is_cut)
 static bool take_lines(struct dlq *dlq)
 {
     struct slice text;
-    while (!dlq->has_read_all && has_room(dlq)) {
+    while (!dlq->has_read_all && !dlq->failure && has_room(dlq)) {
         enum reader_status status = line_reader_next(&dlq->reader, &text);
         switch (status) {
         case READER_LINE:
@@ -188,7 +199,8 @@ static void wait_for_events(struct dlq *dlq, bool wants_input, int signal_fd)
 {
     struct pollfd fds[] = {
         {.fd = wants_input ? dlq->reader.fd : -1, .events = POLLIN},
-        {.fd = dlq->output.fd, .events = output_pending(&dlq->output) ? POLLOUT : 0},
+        {.fd = dlq->has_no_reader ? -1 : dlq->output.fd,
+         .events = output_pending(&dlq->output) ? POLLOUT : 0},
         {.fd = dlq->drain_until ? -1 : signal_fd, .events = POLLIN},
         {.fd = is_publishing(dlq) ? dlq->publisher.event_fd : -1, .events = POLLIN},
     };
@@ -196,10 +208,11 @@ static void wait_for_events(struct dlq *dlq, bool wants_input, int signal_fd)
         return;
     if (fds[0].revents && !signals_pending())
         fill(dlq);
-    /* Without a reader, acks lead nowhere: what is published from here on would be published again. */
+    /* Whoever has all the acks it waits for may leave before us. */
     if (fds[1].revents & POLLERR) {
-        log_error(&dlq->log, "nobody reads the acknowledgements any more: stdout is closed");
-        dlq->failure = EX_IOERR;
+        dlq->has_no_reader = true;
+        if (!in_flight_is_empty(&dlq->in_flight) || output_pending(&dlq->output))
+            miss_reader(dlq);
     }
 }
 

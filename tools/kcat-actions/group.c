@@ -8,9 +8,11 @@
 #include <string.h>
 #include <sysexits.h>
 
+/* It is unknown (NULL) while the group is being left or joined anew: then all is given up at once. */
 static bool is_cooperative(rd_kafka_t *kafka)
 {
-    return strcmp(rd_kafka_rebalance_protocol(kafka), "COOPERATIVE") == 0;
+    const char *protocol = rd_kafka_rebalance_protocol(kafka);
+    return protocol && strcmp(protocol, "COOPERATIVE") == 0;
 }
 
 /* Whatever librdkafka refuses here it tells through on_error() as well. */

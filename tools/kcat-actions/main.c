@@ -347,7 +347,10 @@ static void run(struct consumer *consumer)
             update_stats(consumer);
             next_update = monotonic_microseconds() + TURN_US;
         }
-        if (may_be_more && !consumer_is_full(consumer)) {
+        /* Where nothing was taken for want of room, the write may just have made some. */
+        bool may_go_on =
+            !consumer->is_draining && !consumer->revocation.partitions && !consumer_is_full(consumer);
+        if ((may_be_more || !takes) && may_go_on) {
             if (consumer->acks.fd >= 0 && !consumer->acks_are_closed)
                 acks_read(consumer);
             continue;

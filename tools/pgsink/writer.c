@@ -9,6 +9,8 @@
 
 /* Staged batches in a row without a duplicate before direct COPY is tried again. */
 #define QUIET_BATCHES 3
+/* Rows of a run behind a bad row. */
+#define CAREFUL_ROWS 512
 /* An error that nobody has classified is taken for a passing one so often. */
 #define UNKNOWN_RETRIES 3
 
@@ -159,6 +161,17 @@ static struct run part(struct run run, size_t from, size_t to)
     return (struct run){run.batch, run.entries + from, to - from};
 }
 
+/* Where one row was bad others may be: what is behind it goes on in smaller runs, since the next bad row
+ * costs all rows of its run before it a second trip. */
+static void push_in_pieces(struct run_stack *stack, struct run run)
+{
+    for (size_t end = run.count; end > 0;) {
+        size_t start = end > CAREFUL_ROWS ? (end - 1) / CAREFUL_ROWS * CAREFUL_ROWS : 0;
+        push(stack, part(run, start, end));
+        end = start;
+    }
+}
+
 /* Finds the guilty row, or comes closer: pushes what remains to be tried. */
 static void narrow(struct run_stack *stack, struct batch *batch, struct run run,
                    const struct put_result *error)
@@ -168,7 +181,7 @@ static void narrow(struct run_stack *stack, struct batch *batch, struct run run,
         from = 0;
         behind = 1;
     }
-    push(stack, part(run, behind, run.count));
+    push_in_pieces(stack, part(run, behind, run.count));
     if (run.count == 1 || (error->row && error->is_row_certain))
         batch_reject(batch, run.entries[from], error->sqlstate, error->column, error->message);
     else
