@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # batch.bats - what batch does to lines: nothing, but for the blank ones that it adds.
 # shellcheck disable=SC2016 # conditions for wait_until are expanded there
+# shellcheck disable=SC2154 # $stderr is set by bats
 bats_require_minimum_version 1.5.0
 load ../support/helpers
 
@@ -117,7 +118,7 @@ counter() { # NAME
     start_batch -t 0 -n 1000
     printf '1\n' >&9
     wait_until 'cmp batch.out <(printf "1\n\n")' 5
-    printf '2\n3\n4\n' >&9
+    printf '2\n3\n4\n' >lines && cat lines >&9 # in one write
     wait_until 'cmp batch.out <(printf "1\n\n2\n3\n4\n\n")' 5
 }
 
@@ -235,10 +236,9 @@ cpu_ticks() {
 @test "batch: a second signal ends it at once, even where nobody reads its output" {
     mkfifo full
     exec 9<>full
-    mkfifo yes
-    yes >yes 9>&- 3>&- &
-    BACKGROUND+=("yes $!")
-    background batch bash -c 'exec batch <yes >full'
+    mkfifo batch.in
+    background source bash -c 'exec yes >batch.in' 9>&-
+    background batch bash -c 'exec batch >full'
     wait_until '(($(counter lines_batched) > 1000))' 5
     wait_until 'signal batch TERM; ! is_running batch' 5
     await batch
@@ -303,8 +303,7 @@ cpu_ticks() {
     start=$(now_ms)
     wait_until "((\$(now_ms) > $start + 1100))" 5 # nothing is said in the first second
     assert_equal "$(<batch.log)" ""
-    head -c 15000000 <&9 >/dev/null &
-    BACKGROUND+=("reader $!")
+    background reader bash -c 'exec head -c 15000000 <&9'
     wait_until 'grep -Eq " lines/s, [0-9]+ %, 0:0[0-9] to go" batch.log' 8
 }
 
@@ -316,6 +315,6 @@ cpu_ticks() {
 }
 
 @test "batch --stats: counts lines, bytes and batches" {
-    printf '123\n123\n123\n' | AGENT_ACTIONS_STATS='' batch -n 2 --stats "$AGENT_ACTIONS_STATS" >/dev/null
+    printf '123\n123\n123\n' | env -u AGENT_ACTIONS_STATS batch -n 2 --stats "$AGENT_ACTIONS_STATS" >/dev/null
     assert_equal "$(counter lines_batched) $(counter bytes_batched) $(counter batches_ended)" "3 12 2"
 }

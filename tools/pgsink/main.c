@@ -8,7 +8,6 @@
 #include "connection.h"
 #include "report.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -274,12 +273,6 @@ static int exit_code(struct sink *sink)
     return EX_DATAERR;
 }
 
-/* Where one is closed, the next thing to be opened would take its place: a socket would get our output. */
-static bool has_standard_streams(void)
-{
-    return fcntl(STDIN_FILENO, F_GETFD) >= 0 && fcntl(STDOUT_FILENO, F_GETFD) >= 0;
-}
-
 int main(int argc, char **argv)
 {
     struct options options = {
@@ -291,10 +284,6 @@ int main(int argc, char **argv)
         .max_bytes = 4 << 20,
         .max_line = 64 << 20,
     };
-    if (!has_standard_streams()) {
-        fputs("pgsink: stdin or stdout is closed\n", stderr);
-        return EX_IOERR;
-    }
     options_init();
     argp_parse(&argp, argc, argv, 0, NULL, &options);
     check_conninfo(options.sink.conninfo);
