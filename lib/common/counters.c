@@ -170,7 +170,9 @@ struct stats_slot *stats_attach(const char *path, enum tool tool, char **error)
         *error = xasprintf("could not use the shared counters in %s: %s; counting for nobody", path,
                            errno == EINVAL ? "the file is of another version, remove it" : strerror(errno));
     if (!slot) {
-        slot = xcalloc(1, sizeof *slot);
+        slot = mmap(NULL, sizeof *slot, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (slot == MAP_FAILED)
+            slot = xcalloc(1, sizeof *slot); /* says what is wrong, and ends */
         slot->tool = (uint32_t)tool;
     }
     slot->pid = getpid();

@@ -3,9 +3,11 @@
 #include "common/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 /* --stats has no short letter: argp wants a key that is no option character. */
 #define KEY_STATS 0x1000
@@ -42,8 +44,20 @@ static void print_version(FILE *stream, struct argp_state *state)
     fprintf(stream, "%s (agent-actions) %s\n", state->name, VERSION);
 }
 
+/* Where one is closed, the next thing to be opened would take its place: a socket would get our output. */
+static void check_standard_streams(void)
+{
+    if (fcntl(STDERR_FILENO, F_GETFD) < 0 && open("/dev/null", O_WRONLY) < 0)
+        exit(EX_IOERR);
+    if (fcntl(STDIN_FILENO, F_GETFD) >= 0 && fcntl(STDOUT_FILENO, F_GETFD) >= 0)
+        return;
+    fprintf(stderr, "%s: stdin or stdout is closed\n", program_invocation_short_name);
+    exit(EX_IOERR);
+}
+
 void options_init(void)
 {
+    check_standard_streams();
     argp_err_exit_status = EX_USAGE;
     argp_program_version_hook = print_version;
 }

@@ -18,7 +18,8 @@ struct common_options {
 
 extern const struct argp common_argp;
 
-/* Readies argp: usage errors exit with 64 (EX_USAGE), --version prints "TOOL (agent-actions) VERSION". */
+/* Ends with 74 where stdin or stdout is closed. Readies argp: usage errors exit with 64 (EX_USAGE), --version
+ * prints "TOOL (agent-actions) VERSION". */
 void options_init(void);
 /* The log as the environment and -v, -q want it, and the default of --stats. */
 void options_apply(struct common_options *options, struct log *log, const char *tool);

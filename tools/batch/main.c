@@ -9,7 +9,6 @@
 #include "progress.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sysexits.h>
@@ -118,20 +117,10 @@ static int finish(struct paragraphs *paragraphs, enum paragraphs_status status, 
     return is_torn ? EX_DATAERR : EX_OK;
 }
 
-/* Where one is closed, the next thing to be opened would take its place: a socket would get our output. */
-static bool has_standard_streams(void)
-{
-    return fcntl(STDIN_FILENO, F_GETFD) >= 0 && fcntl(STDOUT_FILENO, F_GETFD) >= 0;
-}
-
 int main(int argc, char **argv)
 {
     struct options options = {.lines = 100, .time_us = 1000000};
     options.shows_progress = isatty(STDERR_FILENO) && lseek(STDIN_FILENO, 0, SEEK_CUR) >= 0;
-    if (!has_standard_streams()) {
-        fputs("batch: stdin or stdout is closed\n", stderr);
-        return EX_IOERR;
-    }
     options_init();
     argp_parse(&argp, argc, argv, 0, NULL, &options);
 
