@@ -245,7 +245,6 @@ static void assert_counts_for_nobody(const char *file, const char *why)
     assert_int_equal(stats_get(slot, COUNTER_rows_inserted), 3);
     assert_int_equal(slot->tool, TOOL_PGSINK);
     free(error);
-    free(slot); /* private memory, which a tool keeps till its end */
 }
 
 TEST(a_foreign_file_is_refused_and_left_as_it_is)
@@ -303,7 +302,6 @@ TEST(without_a_path_nothing_is_said)
     assert_null(error);
     assert_int_equal(slot->tool, TOOL_DLQ);
     assert_int_equal(slot->pid, getpid());
-    free(slot);
 }
 
 TEST(a_reader_needs_no_right_to_write)
@@ -334,7 +332,6 @@ TEST(observations_fall_into_their_buckets)
     assert_int_equal(h->sum, 2 * 500 + 4 * 501 + 8 * INT64_C(60000001));
     for (size_t i = 1; i < HISTOGRAM_BOUNDS; i++)
         assert_true(histogram_bounds[i - 1] < histogram_bounds[i]);
-    free(slot);
 }
 
 TEST(a_partition_has_one_entry)
@@ -352,7 +349,6 @@ TEST(a_partition_has_one_entry)
     assert_ptr_not_equal(stats_partition(slot, "agent-actions", 1), first);
     assert_ptr_not_equal(stats_partition(slot, "agent-action", 0), first);
     assert_int_equal(slot->partition_count, 3);
-    free(slot);
 }
 
 TEST(a_full_table_of_partitions_and_a_name_too_long_are_refused)
@@ -368,7 +364,6 @@ TEST(a_full_table_of_partitions_and_a_name_too_long_are_refused)
         assert_non_null(stats_partition(slot, "t", i));
     assert_null(stats_partition(slot, "t", STATS_PARTITIONS));
     assert_non_null(stats_partition(slot, "t", 5));
-    free(slot);
 }
 
 TEST(each_counter_is_described_once)

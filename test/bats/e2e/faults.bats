@@ -12,6 +12,7 @@ setup() {
     pipeline_setup
 }
 teardown() {
+    exec 9>&-
     helpers_teardown
     [[ -z $OWN_POSTGRES ]] || "$ROOT/scripts/dev-postgres" --destroy "$OWN_POSTGRES"
 }
@@ -50,21 +51,29 @@ rows() { count_rows; }
     assert_equal "$(count_records "$TOPIC-dlq")" 0
 }
 
-@test "a drain waits for what is in flight, even for a table that is locked meanwhile" {
-    serial_events 1 500 | produce "$TOPIC"
+# Somebody else holds the table until unlock_table: it can be read, not written.
+lock_table() {
     mkfifo lock.in
     exec 9<>lock.in
-    background lock psql -Xq
-    exec 9>lock.in
-    echo 'BEGIN; LOCK TABLE agent_actions IN ACCESS EXCLUSIVE MODE;' >&9
-    wait_until "[[ \$(sql \"SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation = 'agent_actions'::regclass\") == 1 ]]"
+    background lock psql -Xq 9>&-
+    echo 'BEGIN; LOCK TABLE agent_actions IN EXCLUSIVE MODE;' >&9
+    wait_until "[[ \$(sql \"SELECT count(*) FROM pg_locks WHERE mode = 'ExclusiveLock' AND granted AND relation = 'agent_actions'::regclass\") == 1 ]]"
+}
+
+unlock_table() {
+    echo 'ROLLBACK;' >&9
+    exec 9>&-
+}
+
+@test "a drain waits for what is in flight, even for a table that is locked meanwhile" {
+    serial_events 1 500 | produce "$TOPIC"
+    lock_table
     start_pipeline
     wait_until '[[ $(metrics .messages_in_flight) == 500 ]]'
     signal run TERM
     wait_until 'grep -q "no more is read, 500 records are in flight" run.log'
     is_running run
-    echo 'ROLLBACK;' >&9
-    exec 9>&-
+    unlock_table
     await run
     assert_equal "$status" 0
     assert_equal "$(committed_records "$GROUP" "$TOPIC")" 500
@@ -73,19 +82,13 @@ rows() { count_rows; }
 
 @test "a drain that cannot end does so after --drain-timeout with 75; nothing is lost" {
     serial_events 1 500 | produce "$TOPIC"
-    mkfifo lock.in
-    exec 9<>lock.in
-    background lock psql -Xq
-    exec 9>lock.in
-    echo 'BEGIN; LOCK TABLE agent_actions IN ACCESS EXCLUSIVE MODE;' >&9
-    wait_until "[[ \$(sql \"SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation = 'agent_actions'::regclass\") == 1 ]]"
+    lock_table
     start_pipeline --drain-timeout 1
     wait_until '[[ $(metrics .messages_in_flight) == 500 ]]'
     stop run TERM 40
     assert_equal "$status" 75
     assert_equal "$(committed_records "$GROUP" "$TOPIC")" 0
-    echo 'ROLLBACK;' >&9
-    exec 9>&-
+    unlock_table
     start_pipeline
     all_is_safe 500
     assert_equal "$(rows_and_serials)" "500 500"
@@ -210,6 +213,19 @@ family_of() { # PID
     assert_equal "$(metrics '.pipelines[0].tools.pgsink.starts')" 1
     stop run
     assert_equal "$status" 0
+}
+
+@test "statements that the server cancels are tried again: a fault of the database sends nothing to the DLQ" {
+    serial_events 1 500 | produce "$TOPIC"
+    lock_table
+    sql "ALTER DATABASE \"$PGDATABASE\" SET statement_timeout = '1s'"
+    start_pipeline
+    wait_until '[[ $(metrics ".pipelines[0].counters.batches_failed") -ge 2 ]]'
+    assert_equal "$(metrics '[.messages_inserted, .messages_failed]')" '[0,0]'
+    unlock_table
+    all_is_safe 500
+    assert_equal "$(rows_and_serials)" "500 500"
+    assert_equal "$(count_records "$TOPIC-dlq")" 0
 }
 
 @test "two pipelines share a topic: each row once, each with its own connection" {
