@@ -197,9 +197,24 @@ start_dlq() { # OPTION...
     read -r line <&8
     assert_equal "$line" "$(ack 1)"
     exec 8>&-
+    ack 2 >&9
     await dlq
     assert_status 74
     grep -q "nobody reads the acknowledgements" dlq.log
+}
+
+@test "dlq: whoever reads the acks may leave when it has them all" {
+    mkfifo acks dlq.in
+    exec 9<>dlq.in
+    exec 8<>acks
+    dlq -o rejects.ndjson <dlq.in >acks 2>dlq.log 8>&- 9>&- 3>&- &
+    BACKGROUND+=("dlq $!")
+    ack 1 >&9
+    read -r line <&8
+    assert_equal "$line" "$(ack 1)"
+    exec 8>&- 9>&-
+    await dlq
+    assert_status 0
 }
 
 @test "dlq: a broker's name that nobody knows ends it with 69 and one line" {

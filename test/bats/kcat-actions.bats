@@ -21,7 +21,7 @@ teardown() {
 
 # All of the topic, or what the options say.
 read_topic() { # OPTION...
-    kcat-actions -b "$KAFKA_BROKERS" -t "$TOPIC" -e "$@"
+    kcat-actions -F "$KAFKA_CONFIG_FILE" -b "$KAFKA_BROKERS" -t "$TOPIC" -e "$@"
 }
 
 # The files' contents, a record each, to partition 0; further options of kcat before them.
@@ -62,6 +62,10 @@ ack() { # NEXT [PARTITION]
 
 lines_are() { # N: so many lines have come
     wait_until "((\$(wc -l <kcat.out) >= $1))"
+}
+
+counter() { # NAME
+    healthd --once --stats stats | jq ".pipelines[0].counters.$1"
 }
 
 # What the group has committed of a partition; "-" if nothing.
@@ -322,7 +326,7 @@ committed_is() { # OFFSET [PARTITION]
 
 @test "-g without --acks commits nothing" {
     produce_numbers 5
-    run kcat-actions -b "$KAFKA_BROKERS" -t "$TOPIC" -g "$GROUP" -e -X auto.commit.interval.ms=100
+    run kcat-actions -F "$KAFKA_CONFIG_FILE" -b "$KAFKA_BROKERS" -t "$TOPIC" -g "$GROUP" -e -X auto.commit.interval.ms=100
     assert_status 0
     assert_equal "$(jq -s length <<<"$output")" 5
     assert_equal "$(committed)" -
@@ -381,7 +385,7 @@ committed_is() { # OFFSET [PARTITION]
     ack 6
     committed_is 6
     stop kcat KILL
-    assert_equal "$(read_topic -g "$GROUP" | offsets_of -)" 6,7,8,9
+    assert_equal "$(read_topic -g "$GROUP" -X session.timeout.ms=6000 | offsets_of -)" 6,7,8,9
 }
 
 @test "--acks: one line acknowledges several partitions" {
@@ -643,8 +647,9 @@ CASES
 
 @test "-e with acks: it waits for the last ack; the acks' writer may end first" {
     produce_numbers 5
-    start_with_acks -e
+    start_with_acks -e --stats stats
     lines_are 5
+    wait_until '[[ $(counter draining) == 1 ]]' # it has seen the ends of all partitions
     ack 5
     exec 9>&-
     await kcat
@@ -685,10 +690,6 @@ CASES
 }
 
 # ---- backpressure
-
-counter() { # NAME
-    healthd --once --stats stats | jq ".pipelines[0].counters.$1"
-}
 
 @test "a reader that stops costs no memory and not the membership; it goes on with nothing missing or double" {
     # 16 MB, as much as the embedded broker keeps, and many times what may be held here.

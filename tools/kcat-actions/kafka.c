@@ -127,7 +127,9 @@ void kafka_set_defaults(struct kafka_config *config, const struct consumer_optio
     if (options->ends_at_end) /* the end is told by an empty fetch, for which the broker waits so long */
         kafka_config_default(config, "fetch.wait.max.ms", "20");
     kafka_config_default(config, "partition.assignment.strategy", "cooperative-sticky");
-    /* A member hears of a rebalance in the answer to its heartbeat. */
+    /* A member that was killed is missed after so long; one hears of a rebalance in the answer to its
+     * heartbeat. */
+    kafka_config_default(config, "session.timeout.ms", "10000");
     kafka_config_default(config, "heartbeat.interval.ms", "1000");
     kafka_config_default(config, "topic.metadata.refresh.interval.ms", "5000");
     kafka_config_default(config, "reconnect.backoff.max.ms", "2000");
