@@ -21,7 +21,7 @@ teardown() {
 
 # All of the topic, or what the options say.
 read_topic() { # OPTION...
-    kcat-actions -F "$KAFKA_CONFIG_FILE" -b "$KAFKA_BROKERS" -t "$TOPIC" -e "$@"
+    kcat-actions ${KAFKA_CONFIG_FILE:+-F "$KAFKA_CONFIG_FILE"} -b "$KAFKA_BROKERS" -t "$TOPIC" -e "$@"
 }
 
 # The files' contents, a record each, to partition 0; further options of kcat before them.
@@ -326,7 +326,7 @@ committed_is() { # OFFSET [PARTITION]
 
 @test "-g without --acks commits nothing" {
     produce_numbers 5
-    run kcat-actions -F "$KAFKA_CONFIG_FILE" -b "$KAFKA_BROKERS" -t "$TOPIC" -g "$GROUP" -e -X auto.commit.interval.ms=100
+    run kcat-actions ${KAFKA_CONFIG_FILE:+-F "$KAFKA_CONFIG_FILE"} -b "$KAFKA_BROKERS" -t "$TOPIC" -g "$GROUP" -e -X auto.commit.interval.ms=100
     assert_status 0
     assert_equal "$(jq -s length <<<"$output")" 5
     assert_equal "$(committed)" -
