@@ -5,7 +5,9 @@
  *   adhoc.c      partitions and offsets given by hand (-p, -o)
  *   records.c    from records to lines on stdout
  *   acks.c       from acks on the fifo to offsets that may be committed
- *   main.c       options, and the one poll() loop
+ *   loop.c       the one poll() loop: backpressure, and the end
+ *   arguments.c  the command line
+ *   main.c       opens and closes everything
  */
 #ifndef KCAT_ACTIONS_CONSUMER_H
 #define KCAT_ACTIONS_CONSUMER_H
@@ -95,6 +97,8 @@ void consumer_drain(struct consumer *consumer, int code);
 void consumer_limit_drain(struct consumer *consumer);
 /* Whether as much is in flight, or waits for stdout, as may be. */
 bool consumer_is_full(const struct consumer *consumer);
+/* loop.c: reads, writes and settles until all is drained. */
+void consumer_run(struct consumer *consumer);
 
 /* kafka.c: our defaults, to be set before the user's own words. */
 void kafka_set_defaults(struct kafka_config *config, const struct consumer_options *options);

@@ -1,0 +1,178 @@
+/* The one poll(): over stdout, the fifo of acks, librdkafka's queue and the signals. When stdout does not
+ * take more, or too much is in flight, no record is taken and librdkafka's own queue fills up; only when that
+ * lasts are the partitions paused, so that the client can be polled and stays a member of its group. */
+#include "consumer.h"
+
+#include "common/signals.h"
+#include "common/timestamp.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#define OUT_LIMIT ((size_t)512 * 1024) /* bytes that may wait for stdout */
+#define TAKE_AT_ONCE 1000
+#define PAUSE_AFTER_US 5000000
+#define TURN_US 1000000 /* the longest wait: heartbeat, watermarks */
+
+void consumer_limit_drain(struct consumer *consumer)
+{
+    consumer->drain_deadline = monotonic_microseconds() + consumer->options.drain_timeout_us;
+}
+
+void consumer_drain(struct consumer *consumer, int code)
+{
+    if (code && !consumer->exit_code)
+        consumer->exit_code = code;
+    if (consumer->is_draining)
+        return;
+    consumer->is_draining = true;
+    /* At the end of -e and -c the reader of stdout has still to read: however slow it is, it gets all. */
+    consumer->drain_deadline = INT64_MAX;
+    if (consumer->options.acks || consumer->exit_code)
+        consumer_limit_drain(consumer);
+    stats_set(consumer->stats, COUNTER_draining, 1);
+}
+
+bool consumer_is_full(const struct consumer *consumer)
+{
+    const struct tracker *tracker = &consumer->tracker;
+    return output_pending(&consumer->out) >= OUT_LIMIT ||
+           tracker->records_in_flight >= (size_t)consumer->options.max_in_flight ||
+           tracker->bytes_in_flight >= consumer->options.max_in_flight_bytes;
+}
+
+static void set_paused(struct consumer *consumer, bool is_paused)
+{
+    rd_kafka_topic_partition_list_t *partitions;
+    if (rd_kafka_assignment(consumer->kafka, &partitions) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    if (is_paused)
+        rd_kafka_pause_partitions(consumer->kafka, partitions);
+    else
+        rd_kafka_resume_partitions(consumer->kafka, partitions);
+    rd_kafka_topic_partition_list_destroy(partitions);
+    consumer->is_paused = is_paused;
+    stats_add(consumer->stats, COUNTER_pauses, is_paused);
+    log_info(&consumer->log,
+             is_paused ? "downstream takes nothing: paused" : "downstream takes again: resumed");
+}
+
+/* Decides whether records may be taken now. When downstream has taken nothing for a while the partitions
+ * are paused, and the client is polled again, so that the group keeps us. */
+static bool may_take(struct consumer *consumer)
+{
+    if (consumer->is_draining || consumer->revocation.partitions)
+        return false;
+    int64_t now = monotonic_microseconds();
+    if (!consumer_is_full(consumer)) {
+        consumer->stuck_since = 0;
+        if (consumer->is_paused)
+            set_paused(consumer, false);
+        return true;
+    }
+    if (consumer->stuck_since == 0)
+        consumer->stuck_since = now;
+    if (!consumer->is_paused && now - consumer->stuck_since >= PAUSE_AFTER_US)
+        set_paused(consumer, true);
+    return consumer->is_paused;
+}
+
+/* All partitions have been read to their ends, as far as this process reads them. */
+static bool is_at_end(const struct consumer *consumer)
+{
+    bool is_any = false;
+    if (!consumer->options.ends_at_end && consumer->options.end_time < 0)
+        return false;
+    for (size_t i = 0; i < consumer->tracker.count; i++) {
+        const struct tracked_partition *partition = &consumer->tracker.partitions[i];
+        if (partition->is_assigned && !partition->is_at_end)
+            return false;
+        is_any |= partition->is_assigned;
+    }
+    return is_any;
+}
+
+/* While draining: the end of our output tells the tools behind us to finish. */
+static bool is_drained(struct consumer *consumer)
+{
+    if (!consumer->out_is_closed && output_pending(&consumer->out) == 0) {
+        if (consumer->out.fd != STDOUT_FILENO)
+            close(consumer->out.fd);
+        close(STDOUT_FILENO);
+        consumer->out_is_closed = true;
+    }
+    bool is_settled =
+        !consumer->options.acks || consumer->tracker.records_in_flight == 0 || consumer->acks_are_closed;
+    return (consumer->out_is_closed && is_settled) || monotonic_microseconds() >= consumer->drain_deadline;
+}
+
+static void update_stats(struct consumer *consumer)
+{
+    stats_heartbeat(consumer->stats);
+    stats_set(consumer->stats, COUNTER_records_in_flight, consumer->tracker.records_in_flight);
+    stats_set(consumer->stats, COUNTER_bytes_in_flight, (uint64_t)consumer->tracker.bytes_in_flight);
+    for (size_t i = 0; i < consumer->tracker.count; i++) {
+        const struct tracked_partition *partition = &consumer->tracker.partitions[i];
+        int64_t low, high;
+        if (!partition->stats || !partition->is_assigned)
+            continue;
+        if (partition->position >= 0)
+            atomic_store_explicit(&partition->stats->position, partition->position, memory_order_relaxed);
+        if (rd_kafka_get_watermark_offsets(consumer->kafka, partition->topic, partition->partition, &low,
+                                           &high) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+            high >= 0)
+            atomic_store_explicit(&partition->stats->high_watermark, high, memory_order_relaxed);
+    }
+}
+
+static void wait_for_work(struct consumer *consumer, bool polls_kafka)
+{
+    bool reads_acks = consumer->acks.fd >= 0 && !consumer->acks_are_closed;
+    bool writes = !consumer->out_is_closed && output_pending(&consumer->out);
+    struct pollfd waiting[] = {
+        {.fd = polls_kafka ? consumer->queue_fd : -1, .events = POLLIN},
+        {.fd = reads_acks ? consumer->acks.fd : -1, .events = POLLIN},
+        {.fd = writes ? consumer->out.fd : -1, .events = POLLOUT},
+        {.fd = consumer->is_asked_to_end ? -1 : consumer->signal_fd, .events = POLLIN},
+    };
+    poll(waiting, sizeof waiting / sizeof *waiting, TURN_US / 1000);
+    eventfd_t count;
+    if (waiting[0].revents)
+        eventfd_read(consumer->queue_fd, &count);
+    if (waiting[1].revents)
+        acks_read(consumer);
+}
+
+void consumer_run(struct consumer *consumer)
+{
+    int64_t next_update = 0;
+    while (!consumer->is_draining || !is_drained(consumer)) {
+        if (signals_pending() && !consumer->is_asked_to_end) {
+            log_info(&consumer->log, "ending: no more is read, %zu records are in flight",
+                     consumer->tracker.records_in_flight);
+            consumer->is_asked_to_end = true;
+            consumer_drain(consumer, 0);
+            consumer_limit_drain(consumer);
+        }
+        bool takes = may_take(consumer);
+        bool may_be_more = takes && records_take(consumer, TAKE_AT_ONCE);
+        if (is_at_end(consumer))
+            consumer_drain(consumer, 0);
+        records_write(consumer);
+        group_settle(consumer);
+        if (monotonic_microseconds() >= next_update) {
+            update_stats(consumer);
+            next_update = monotonic_microseconds() + TURN_US;
+        }
+        /* Where nothing was taken for want of room, the write may just have made some. */
+        bool may_go_on =
+            !consumer->is_draining && !consumer->revocation.partitions && !consumer_is_full(consumer);
+        if ((may_be_more || !takes) && may_go_on) {
+            if (consumer->acks.fd >= 0 && !consumer->acks_are_closed)
+                acks_read(consumer);
+            continue;
+        }
+        if (!consumer->is_draining || !is_drained(consumer))
+            wait_for_work(consumer, takes);
+    }
+}
