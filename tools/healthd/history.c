@@ -4,7 +4,6 @@
 
 #include "common/json_write.h"
 
-#define RATE_SAMPLES 10
 #define SAMPLES_A_CHUNK 32
 
 static uint32_t clamp(uint64_t value)
@@ -48,7 +47,8 @@ double history_rate(const struct history *history)
         return 0;
     uint64_t newest = history->count - 1;
     const struct history_sample *to = sample(history, newest);
-    const struct history_sample *from = sample(history, newest > RATE_SAMPLES ? newest - RATE_SAMPLES : 0);
+    const struct history_sample *from =
+        sample(history, newest > HISTORY_RATE_SAMPLES ? newest - HISTORY_RATE_SAMPLES : 0);
     if (to->taken <= from->taken || to->consumed < from->consumed)
         return 0;
     return (double)(to->consumed - from->consumed) * 1e6 / (double)(to->taken - from->taken);

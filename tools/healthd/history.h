@@ -11,6 +11,7 @@
 #include "common/buffer.h"
 
 #define HISTORY_SAMPLES 3600
+#define HISTORY_RATE_SAMPLES 10
 
 struct history_sample {
     int64_t taken;                       /* microseconds since 1970 UTC */

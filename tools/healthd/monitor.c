@@ -62,7 +62,8 @@ void monitor_judge(const struct monitor *monitor, struct verdict *verdict)
 
 double monitor_rate(const struct monitor *monitor)
 {
-    if (monitor->is_watching)
+    /* Before there are samples enough, the average since the start is nearer to the truth than they are. */
+    if (monitor->is_watching && monitor->history.count > HISTORY_RATE_SAMPLES)
         return history_rate(&monitor->history);
     const struct snapshot *snapshot = &monitor->snapshot;
     return snapshot->uptime
