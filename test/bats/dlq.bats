@@ -187,23 +187,8 @@ start_dlq() { # OPTION...
     assert_status 143
 }
 
-@test "dlq: when nobody reads the acks it ends with 74" {
-    mkfifo acks dlq.in
-    exec 9<>dlq.in
-    exec 8<>acks
-    dlq -o rejects.ndjson <dlq.in >acks 2>dlq.log 8>&- 3>&- &
-    BACKGROUND+=("dlq $!")
-    ack 1 >&9
-    read -r line <&8
-    assert_equal "$line" "$(ack 1)"
-    exec 8>&-
-    ack 2 >&9
-    await dlq
-    assert_status 74
-    grep -q "nobody reads the acknowledgements" dlq.log
-}
-
-@test "dlq: whoever reads the acks may leave when it has them all" {
+# dlq with its stdin on fd 9 and its acks on fd 8; the first ack has come through.
+start_with_a_reader() {
     mkfifo acks dlq.in
     exec 9<>dlq.in
     exec 8<>acks
@@ -212,6 +197,19 @@ start_dlq() { # OPTION...
     ack 1 >&9
     read -r line <&8
     assert_equal "$line" "$(ack 1)"
+}
+
+@test "dlq: when nobody reads the acks it ends with 74" {
+    start_with_a_reader
+    exec 8>&-
+    ack 2 >&9
+    await dlq
+    assert_status 74
+    grep -q "nobody reads the acknowledgements" dlq.log
+}
+
+@test "dlq: whoever reads the acks may leave when it has them all" {
+    start_with_a_reader
     exec 8>&- 9>&-
     await dlq
     assert_status 0
