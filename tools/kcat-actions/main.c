@@ -79,6 +79,20 @@ static int finish(struct consumer *consumer)
     return left || unwritten ? EX_TEMPFAIL : EX_OK;
 }
 
+static int open_and_run(struct consumer *consumer, struct arguments *arguments)
+{
+    if (!apply_settings(arguments, &consumer->log))
+        return EX_USAGE;
+    if (!open_select(consumer, arguments->select) || !acks_open(consumer) ||
+        !kafka_open(consumer, &arguments->kafka))
+        return consumer->exit_code;
+    consumer->out.fd = output_open_nonblocking(STDOUT_FILENO, PIPE_SIZE);
+    bool is_group = consumer->options.group && consumer->options.partition_count == 0;
+    if (is_group ? group_join(consumer) : adhoc_assign(consumer))
+        consumer_run(consumer);
+    return finish(consumer);
+}
+
 int main(int argc, char **argv)
 {
     struct arguments arguments = {.consumer = {.max_in_flight = 50000,
@@ -97,17 +111,8 @@ int main(int argc, char **argv)
         log_warning(&consumer.log, "%s", stats_error);
     count_abandoned(&consumer, arguments.common.stats_file);
     consumer.signal_fd = signals_init();
-    if (!apply_settings(&arguments, &consumer.log))
-        return EX_USAGE;
-    if (!open_select(&consumer, arguments.select) || !acks_open(&consumer) ||
-        !kafka_open(&consumer, &arguments.kafka))
-        return consumer.exit_code;
-    consumer.out.fd = output_open_nonblocking(STDOUT_FILENO, PIPE_SIZE);
-
-    bool is_group = consumer.options.group && consumer.options.partition_count == 0;
-    if (is_group ? group_join(&consumer) : adhoc_assign(&consumer))
-        consumer_run(&consumer);
-    int code = finish(&consumer);
+    int code = open_and_run(&consumer, &arguments);
+    kafka_config_free(&arguments.kafka);
     tracker_free(&consumer.tracker);
     jq_program_free(consumer.select);
     buffer_free(&consumer.scratch);
