@@ -576,7 +576,7 @@ compare_type() { # TYPE
     assert_equal "$(rows 'n, s, j')" $'1|ab|\n2||{"k": "ab"}\n3|\\u0000|'
     sql 'TRUNCATE t'
     sink --nul replace <input
-    assert_equal "$(rows 'n, s, j')" $'1|a\ufffdb|\n2||{"k\ufffd": "a\ufffdb"}\n3|\\u0000|'
+    assert_equal "$(rows 'n, s, j')" $'1|a\xef\xbf\xbdb|\n2||{"k\xef\xbf\xbd": "a\xef\xbf\xbdb"}\n3|\\u0000|'
 }
 
 @test "pgsink: lone surrogates and text that is no UTF-8 are rejects" {

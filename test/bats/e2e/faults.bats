@@ -172,6 +172,17 @@ family_of() { # PID
     done
 }
 
+@test "kill -9 of the supervising script while it starts a child leaves nothing behind" {
+    mkdir bin
+    printf '%s\n' '#!/bin/sh' ": >$PWD/starting" 'sleep 1' "exec $(command -v setpriv) \"\$@\"" >bin/setpriv
+    chmod +x bin/setpriv
+    PATH=$PWD/bin:$PATH background run "$AGENT_ACTIONS" run
+    wait_until '[[ -e starting ]]'
+    stop run KILL
+    # Whatever it starts has the name of its counters in its environment.
+    wait_until "! grep -qsz '^AGENT_ACTIONS_STATS=$PWD/' /proc/[0-9]*/environ" 10
+}
+
 @test "kill -9 of the script of a pipeline: its tools end, it is started again" {
     local pid
     serial_events 1 50 | produce "$TOPIC"
