@@ -80,11 +80,13 @@ notify() { # ASSIGNMENT
 
 # ---- children
 
-# Starts a command as the child that has this role. It gets SIGKILL if we die.
+# Starts a command as the child that has this role. It gets SIGKILL if we die; if we died before it could
+# ask for that, it has another parent by then, and does not begin.
 start_child() { # ROLE COMMAND...
     local role=$1
     shift
-    setsid setpriv --pdeathsig KILL -- "$@" </dev/null &
+    # shellcheck disable=SC2016 # for the inner shell
+    setsid setpriv --pdeathsig KILL -- sh -c '[ "$PPID" = "$0" ] && exec "$@"' "$$" "$@" </dev/null &
     PID_OF[$role]=$!
     ROLE_OF[$!]=$role
     STARTED_AT[$role]=$SECONDS

@@ -96,6 +96,23 @@ static void pass_on(struct consumer *consumer, struct tracked_partition *partiti
         tracker_leave_out(partition, record->offset);
 }
 
+/* The log goes on before where it was: the topic was made anew, or cut. Acks of its old records, where some
+ * are still in flight, would speak for the new ones: then this process ends, commits no more of the
+ * partition, and its successor begins with empty pipes (false). */
+static bool begin_anew(struct consumer *consumer, struct tracked_partition *partition, int64_t offset)
+{
+    log_warning(&consumer->log, "%s [%d] goes on at offset %lld, before %lld: the topic was made anew or cut",
+                partition->topic, (int)partition->partition, (long long)offset,
+                (long long)partition->position);
+    if (partition->count == 0) {
+        tracker_reset(&consumer->tracker, partition);
+        return true;
+    }
+    partition->is_assigned = false;
+    consumer_drain(consumer, EX_TEMPFAIL);
+    return false;
+}
+
 static void take_record(struct consumer *consumer, struct tracked_partition *partition,
                         rd_kafka_message_t *message)
 {
@@ -106,13 +123,8 @@ static void take_record(struct consumer *consumer, struct tracked_partition *par
         return;
     }
     partition->is_at_end = false;
-    if (record.offset < partition->position) {
-        log_warning(&consumer->log,
-                    "%s [%d] goes on at offset %lld, before %lld: the topic was made anew or cut",
-                    partition->topic, (int)partition->partition, (long long)record.offset,
-                    (long long)partition->position);
-        tracker_reset(&consumer->tracker, partition);
-    }
+    if (record.offset < partition->position && !begin_anew(consumer, partition, record.offset))
+        return;
     stats_add(consumer->stats, COUNTER_records_consumed, 1);
     stats_add(consumer->stats, COUNTER_bytes_consumed, record.payload.len + record.key.len);
     if (consumer->select && !is_selected(consumer, &record)) {
