@@ -111,7 +111,11 @@ void kafka_commit(struct consumer *consumer, const rd_kafka_topic_partition_list
 /* An error told in place of a record. */
 void kafka_note_error(struct consumer *consumer, rd_kafka_resp_err_t error, const char *message,
                       const char *topic);
-void kafka_close(struct consumer *consumer);
+/* Commits what is safe and leaves the group. */
+void kafka_leave(struct consumer *consumer);
+/* Gives the client back, the last thing to be done: librdkafka can wait for its threads for ever (2.0.2 does
+ * after a topic was deleted and made anew), then the process exits with `code` from here. */
+void kafka_destroy(struct consumer *consumer, int code);
 
 /* group.c */
 void group_rebalance(rd_kafka_t *kafka, rd_kafka_resp_err_t error,

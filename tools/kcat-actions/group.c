@@ -34,20 +34,45 @@ static void count_assigned(struct consumer *consumer)
     stats_set(consumer->stats, COUNTER_partitions_assigned, count);
 }
 
-static void mark(struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions,
-                 bool is_assigned)
+static void mark(struct consumer *consumer, struct tracked_partition *partition, bool is_assigned)
+{
+    partition->is_assigned = is_assigned;
+    if (!partition->stats)
+        partition->stats = stats_partition(consumer->stats, partition->topic, partition->partition);
+    if (partition->stats)
+        atomic_store_explicit(&partition->stats->is_assigned, is_assigned, memory_order_relaxed);
+    log_info(&consumer->log, "partition %s [%d] %s", partition->topic, (int)partition->partition,
+             is_assigned ? "assigned" : "given up");
+}
+
+/* A partition that was given up with records in flight, and comes back before they are acknowledged: their
+ * acks would speak for what is read now, which may be another topic of that name. Then this process ends,
+ * commits nothing of the partition, and its successor begins with empty pipes. */
+static void mark_assigned(struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
 {
     for (int i = 0; i < partitions->cnt; i++) {
         const rd_kafka_topic_partition_t *part = &partitions->elems[i];
         struct tracked_partition *partition = tracker_get(&consumer->tracker, part->topic, part->partition);
-        tracker_reset(&consumer->tracker, partition);
-        partition->is_assigned = is_assigned;
-        if (!partition->stats)
-            partition->stats = stats_partition(consumer->stats, part->topic, part->partition);
-        if (partition->stats)
-            atomic_store_explicit(&partition->stats->is_assigned, is_assigned, memory_order_relaxed);
-        log_info(&consumer->log, "partition %s [%d] %s", part->topic, (int)part->partition,
-                 is_assigned ? "assigned" : "given up");
+        bool is_stale = consumer->options.acks && partition->count > 0;
+        if (is_stale) {
+            log_warning(&consumer->log,
+                        "%s [%d] comes back while %zu of its records are still in flight: "
+                        "beginning anew",
+                        part->topic, (int)part->partition, partition->count);
+            consumer_drain(consumer, EX_TEMPFAIL);
+        } else {
+            tracker_reset(&consumer->tracker, partition);
+        }
+        mark(consumer, partition, !is_stale);
+    }
+    count_assigned(consumer);
+}
+
+static void mark_given_up(struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
+{
+    for (int i = 0; i < partitions->cnt; i++) {
+        const rd_kafka_topic_partition_t *part = &partitions->elems[i];
+        mark(consumer, tracker_get(&consumer->tracker, part->topic, part->partition), false);
     }
     count_assigned(consumer);
 }
@@ -74,7 +99,7 @@ static void assign(struct consumer *consumer, rd_kafka_topic_partition_list_t *p
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
     consumer->is_assigned = consumer->was_connected = true;
     stats_set(consumer->stats, COUNTER_kafka_connected, 1);
-    mark(consumer, partitions, true);
+    mark_assigned(consumer, partitions);
     if (is_cooperative(consumer->kafka))
         error = rd_kafka_incremental_assign(consumer->kafka, partitions);
     else
@@ -95,7 +120,7 @@ static void unassign(struct consumer *consumer, const rd_kafka_topic_partition_l
     else
         code = rd_kafka_assign(consumer->kafka, NULL);
     note_failure(consumer, "give up", error, code);
-    mark(consumer, partitions, false);
+    mark_given_up(consumer, partitions);
 }
 
 void group_rebalance(rd_kafka_t *kafka, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *partitions,

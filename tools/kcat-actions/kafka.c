@@ -2,6 +2,7 @@
 
 #include "common/timestamp.h"
 
+#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <syslog.h>
@@ -9,6 +10,7 @@
 
 #define LOG_INTERVAL_US 10000000
 #define COMMIT_TIMEOUT_MS 10000
+#define DESTROY_TIMEOUT_S 3
 
 static void on_log(const rd_kafka_t *kafka, int level, const char *facility, const char *message)
 {
@@ -228,7 +230,7 @@ void kafka_commit(struct consumer *consumer, const rd_kafka_topic_partition_list
     rd_kafka_topic_partition_list_destroy(offsets);
 }
 
-void kafka_close(struct consumer *consumer)
+void kafka_leave(struct consumer *consumer)
 {
     if (!consumer->kafka)
         return;
@@ -239,7 +241,25 @@ void kafka_close(struct consumer *consumer)
     rd_kafka_queue_io_event_enable(consumer->queue, -1, NULL, 0);
     rd_kafka_queue_destroy(consumer->queue);
     rd_kafka_consumer_close(consumer->kafka);
+}
+
+static volatile sig_atomic_t code_when_stuck;
+
+static void on_stuck(int number)
+{
+    (void)number;
+    _exit(code_when_stuck);
+}
+
+void kafka_destroy(struct consumer *consumer, int code)
+{
+    if (!consumer->kafka)
+        return;
+    code_when_stuck = code;
+    signal(SIGALRM, on_stuck);
+    alarm(DESTROY_TIMEOUT_S);
     rd_kafka_destroy(consumer->kafka);
+    alarm(0);
     consumer->kafka = NULL;
     close(consumer->queue_fd);
 }

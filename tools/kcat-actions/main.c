@@ -64,7 +64,7 @@ static int finish(struct consumer *consumer)
 {
     size_t left = consumer->options.acks ? consumer->tracker.records_in_flight : 0;
     size_t unwritten = output_pending(&consumer->out);
-    kafka_close(consumer);
+    kafka_leave(consumer);
     stats_set(consumer->stats, COUNTER_kafka_connected, 0);
     if (left)
         log_warning(&consumer->log, "%zu records were not acknowledged: they will be read again", left);
@@ -74,9 +74,9 @@ static int finish(struct consumer *consumer)
              (unsigned long long)stats_get(consumer->stats, COUNTER_records_filtered),
              (unsigned long long)stats_get(consumer->stats, COUNTER_records_acked),
              (unsigned long long)stats_get(consumer->stats, COUNTER_commits));
-    if (consumer->exit_code)
-        return consumer->exit_code;
-    return left || unwritten ? EX_TEMPFAIL : EX_OK;
+    int code = consumer->exit_code ? consumer->exit_code : left || unwritten ? EX_TEMPFAIL : EX_OK;
+    kafka_destroy(consumer, code);
+    return code;
 }
 
 static int open_and_run(struct consumer *consumer, struct arguments *arguments)

@@ -176,3 +176,42 @@ counter() { # STATS_FILE NAME
     assert_equal "$(jq .payload.n reader.out | sort -n | uniq -u | wc -l)" 6000
     assert_equal "$(committed_records "$GROUP" "$TOPIC")" 6000
 }
+
+# ---- a log that is no longer what it was
+
+kafka_tool() { # CLASS ARG...
+    java -XX:TieredStopAtLevel=1 -cp "${KAFKA_JARS:-$ROOT/build/kafka/lib}/*" "$1" --bootstrap-server "$KAFKA_BROKERS" "${@:2}"
+}
+
+@test "records that left the log before they were read: said as an error, counted, and the rest is read" {
+    make_topic "$TOPIC"
+    seq 10 | produce "$TOPIC" -p 0
+    background first kcat-actions -b "$KAFKA_BROKERS" -t "$TOPIC" -g "$GROUP" --commit-on-write -c 3
+    await first
+    assert_equal "$(group_offsets "$GROUP" "$TOPIC" | awk '$1 == 0 { print $2 }')" 3
+    printf '{"version":1,"partitions":[{"topic":"%s","partition":0,"offset":6}]}' "$TOPIC" >delete.json
+    kafka_tool org.apache.kafka.tools.DeleteRecordsCommand --offset-json-file delete.json
+    background second kcat-actions -b "$KAFKA_BROKERS" -t "$TOPIC" -g "$GROUP" --commit-on-write -e --stats stats
+    await second 60
+    assert_equal "$status" 0
+    assert_equal "$(jq -s 'map(.offset)' -c second.out)" '[6,7,8,9]'
+    assert_contains "$(<second.log)" "records may be lost"
+    assert_equal "$(counter stats offset_resets)" 1
+}
+
+@test "a topic made anew while its records are in flight ends it with 75; old acks commit nothing of the new one" {
+    make_topic "$TOPIC"
+    seq 10 | produce "$TOPIC" -p 0
+    start_with_acks -X topic.metadata.refresh.interval.ms=500 --drain-timeout 2s
+    lines_are 10
+    ack 3
+    wait_until '[[ $(group_offsets "$GROUP" "$TOPIC" | awk "\$1 == 0 { print \$2 }") == 3 ]]'
+    kafka_tool org.apache.kafka.tools.TopicCommand --delete --topic "$TOPIC"
+    wait_until 'kafka_tool org.apache.kafka.tools.TopicCommand --create --topic "$TOPIC" --partitions 4' 30
+    seq 5 | produce "$TOPIC" -p 0
+    await kcat 60
+    assert_equal "$status" 75
+    assert_contains "$(<kcat.log)" "records are still in flight: beginning anew"
+    assert_equal "$(wc -l <kcat.out)" 10
+    assert_equal "$(group_offsets "$GROUP" "$TOPIC" | awk '$1 == 0 { print $2 }')" -
+}
