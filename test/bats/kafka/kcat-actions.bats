@@ -213,5 +213,6 @@ kafka_tool() { # CLASS ARG...
     assert_equal "$status" 75
     assert_contains "$(<kcat.log)" "records are still in flight: beginning anew"
     assert_equal "$(wc -l <kcat.out)" 10
-    assert_equal "$(group_offsets "$GROUP" "$TOPIC" | awk '$1 == 0 { print $2 }')" -
+    # Kafka forgets a deleted topic's offsets in its own time: 3 may still stand there, but no more than that.
+    [[ $(group_offsets "$GROUP" "$TOPIC" | awk '$1 == 0 { print $2 }') =~ ^(-|3)$ ]]
 }
