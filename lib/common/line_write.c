@@ -98,20 +98,13 @@ static void write_source(struct buffer *out, struct slice topic, int32_t partiti
 /* Inside valid JSON a line break can only stand between tokens. */
 static void append_on_one_line(struct buffer *out, struct slice json)
 {
+    static const char breaks[] = "\n\r";
     size_t start = out->len;
     buffer_append_slice(out, json);
-    for (char *at = out->data + start, *end = out->data + out->len; at < end; at++) {
-        at = memchr(at, '\n', (size_t)(end - at));
-        if (!at)
-            break;
-        *at = ' ';
-    }
-    for (char *at = out->data + start, *end = out->data + out->len; at < end; at++) {
-        at = memchr(at, '\r', (size_t)(end - at));
-        if (!at)
-            break;
-        *at = ' ';
-    }
+    for (const char *c = breaks; *c; c++)
+        for (char *at = out->data + start, *end = out->data + out->len;
+             at < end && (at = memchr(at, *c, (size_t)(end - at))); at++)
+            *at = ' ';
 }
 
 static struct slice trim(struct slice json)

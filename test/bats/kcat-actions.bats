@@ -139,6 +139,14 @@ committed_is() { # OFFSET [PARTITION]
     [[ $(jq -r '.error.at' out | head -n 1) =~ ^20[0-9-]+T[0-9:]+\.[0-9]{3}Z$ ]]
 }
 
+@test "however many headers a record has, all are there" {
+    local i
+    local -a headers=()
+    for ((i = 0; i < 300; i++)); do headers+=(-H "h$i=$i"); done
+    echo '{"n":1}' | produce "$TOPIC" "${headers[@]}"
+    assert_equal "$(read_topic | jq -c '.headers | [length, .[0], .[598], .[599]]')" '[600,"h0","h299","299"]'
+}
+
 @test "a payload, key or header that is not UTF-8 is base64, and says so" {
     printf '\377\000{}' >bytes
     produce_files -k $'\xfe' -H $'h=\xfd' -H plain=text bytes

@@ -77,6 +77,8 @@ struct consumer {
     bool out_is_closed;
     struct jq_program *select;
     struct buffer scratch, selected;
+    struct record_header *headers; /* of the record in hand */
+    size_t header_capacity;
     uint64_t passed_on; /* records written */
 
     struct line_reader acks; /* fd < 0: none */

@@ -117,6 +117,7 @@ int main(int argc, char **argv)
     jq_program_free(consumer.select);
     buffer_free(&consumer.scratch);
     buffer_free(&consumer.selected);
+    free(consumer.headers);
     buffer_free(&consumer.out.buffer);
     line_reader_free(&consumer.acks);
     line_free(&consumer.ack_line);

@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <sysexits.h>
 
-#define MAX_HEADERS 256
-
 static const char *timestamp_type_name(rd_kafka_timestamp_type_t type)
 {
     switch (type) {
@@ -21,29 +19,29 @@ static const char *timestamp_type_name(rd_kafka_timestamp_type_t type)
     }
 }
 
-/* An absent key or payload is NULL in librdkafka, an empty one may be too: its length tells nothing, so
- * a NULL pointer is absent. */
-static struct slice bytes_of(const void *data, size_t len)
-{
-    return slice_of(data, len);
-}
-
-static void read_headers(rd_kafka_message_t *message, struct record *record, struct record_header *headers)
+static void read_headers(struct consumer *consumer, rd_kafka_message_t *message, struct record *record)
 {
     rd_kafka_headers_t *raw;
     if (rd_kafka_message_headers(message, &raw) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return;
-    const char *name;
-    const void *value;
-    size_t size;
-    while (record->header_count < MAX_HEADERS &&
-           rd_kafka_header_get_all(raw, record->header_count, &name, &value, &size) ==
-               RD_KAFKA_RESP_ERR_NO_ERROR)
-        headers[record->header_count++] = (struct record_header){name, bytes_of(value, size)};
-    record->headers = headers;
+    size_t count = rd_kafka_header_cnt(raw);
+    if (count > consumer->header_capacity) {
+        consumer->header_capacity = count;
+        consumer->headers = xreallocarray(consumer->headers, count, sizeof *consumer->headers);
+    }
+    for (; record->header_count < count; record->header_count++) {
+        struct record_header *header = &consumer->headers[record->header_count];
+        const void *value;
+        size_t size;
+        if (rd_kafka_header_get_all(raw, record->header_count, &header->name, &value, &size))
+            break;
+        header->value = slice_of(value, size);
+    }
+    record->headers = consumer->headers;
 }
 
-static struct record record_of(rd_kafka_message_t *message, struct record_header *headers)
+/* librdkafka gives NULL for what is absent, and a pointer for what is empty; so do slices. */
+static struct record record_of(struct consumer *consumer, rd_kafka_message_t *message)
 {
     rd_kafka_timestamp_type_t type;
     int64_t timestamp = rd_kafka_message_timestamp(message, &type);
@@ -54,10 +52,10 @@ static struct record record_of(rd_kafka_message_t *message, struct record_header
         .timestamp_type = timestamp_type_name(type),
         .timestamp_ms = timestamp,
         .broker = rd_kafka_message_broker_id(message),
-        .key = bytes_of(message->key, message->key_len),
-        .payload = bytes_of(message->payload, message->len),
+        .key = slice_of(message->key, message->key_len),
+        .payload = slice_of(message->payload, message->len),
     };
-    read_headers(message, &record, headers);
+    read_headers(consumer, message, &record);
     return record;
 }
 
@@ -116,8 +114,7 @@ static bool begin_anew(struct consumer *consumer, struct tracked_partition *part
 static void take_record(struct consumer *consumer, struct tracked_partition *partition,
                         rd_kafka_message_t *message)
 {
-    struct record_header headers[MAX_HEADERS];
-    struct record record = record_of(message, headers);
+    struct record record = record_of(consumer, message);
     if (partition->stop_offset >= 0 && record.offset >= partition->stop_offset) {
         partition->is_at_end = true;
         return;
