@@ -25,11 +25,6 @@ static const char *find_line_end(struct line_reader *reader)
     return end;
 }
 
-bool line_reader_has_line(struct line_reader *reader)
-{
-    return find_line_end(reader) != NULL;
-}
-
 /* What was read behind the prefix of a line that is too long is of no use. */
 static void drop_behind_prefix(struct line_reader *reader, size_t from)
 {

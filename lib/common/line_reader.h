@@ -42,7 +42,5 @@ void line_reader_free(struct line_reader *reader);
 enum reader_status line_reader_next(struct line_reader *reader, struct slice *line);
 /* One read(). > 0: bytes read; 0: the end; -1: errno says why (EAGAIN and EINTR among it). */
 ssize_t line_reader_fill(struct line_reader *reader);
-/* Whether a whole line waits in the buffer. */
-bool line_reader_has_line(struct line_reader *reader);
 
 #endif
