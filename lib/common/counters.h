@@ -66,6 +66,7 @@ enum tool { TOOL_NONE, TOOL_KCAT_ACTIONS, TOOL_BATCH, TOOL_PGSINK, TOOL_DLQ, TOO
     X(batches_processed,   COUNTER, PGSINK,       "Transactions committed")                                  \
     X(batches_failed,      COUNTER, PGSINK,       "Attempts at a batch that failed and were made again")     \
     X(copies_direct,       COUNTER, PGSINK,       "COPYs straight into the table")                           \
+    X(batches_overlapped,  COUNTER, PGSINK,       "Transactions sent while the one before was still being stored") \
     X(copies_staged,       COUNTER, PGSINK,       "COPYs into the stage")                                    \
     X(rows_single,         COUNTER, PGSINK,       "Rows sent one by one")                                    \
     X(database_connected,  GAUGE,   PGSINK,       "1 while connected to PostgreSQL")                         \

@@ -1127,7 +1127,7 @@ check_alone() { # MEMBERS SQLSTATE [OPTION...]
     run pgsink --help
     assert_status 0
     local option
-    for option in -d -T --map --id --on-conflict --unknown --nul --max-rows --max-bytes --max-line --max-reject-ratio --retry-for --dry-run --stats; do
+    for option in -d -T --map --id --on-conflict --unknown --nul --max-rows --max-bytes --max-line --max-reject-ratio --retry-for --connections --dry-run --stats; do
         assert_contains "$output" "$option"
     done
 }

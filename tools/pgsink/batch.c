@@ -247,6 +247,16 @@ void batch_fill_defaults(struct batch *batch, const struct table *table, const s
     batch->has_defaults = false;
 }
 
+size_t *batch_rows(const struct batch *batch, size_t *count)
+{
+    size_t *entries = xcalloc(batch->count, sizeof *entries);
+    *count = 0;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->entries[i].state == ENTRY_ROW)
+            entries[(*count)++] = i;
+    return entries;
+}
+
 static void clear_faults(struct batch *batch)
 {
     for (size_t i = 0; i < batch->fault_count; i++) {

@@ -74,6 +74,8 @@ void batch_reject(struct batch *batch, size_t entry, const char *sqlstate, const
  * columns. */
 void batch_fill_defaults(struct batch *batch, const struct table *table, const size_t *active,
                          const PGresult *values);
+/* Indices of the entries that are ENTRY_ROW, to be freed. */
+size_t *batch_rows(const struct batch *batch, size_t *count);
 void batch_clear(struct batch *batch);
 void batch_free(struct batch *batch);
 

@@ -9,6 +9,8 @@
 #include <sysexits.h>
 
 #define CONNECT_TIMEOUT_US 10000000
+/* After the second connection was refused it is not tried again for so long. */
+#define SECOND_RETRY_US 60000000
 
 PGresult *connection_await(struct sink *sink)
 {
@@ -56,9 +58,9 @@ bool connection_flush(struct sink *sink)
 
 void connection_close(struct sink *sink)
 {
-    if (sink->connection)
-        PQfinish(sink->connection);
-    sink->connection = NULL;
+    PQfinish(sink->connection);
+    PQfinish(sink->spare);
+    sink->connection = sink->spare = NULL;
     sink->has_stage = false;
     stats_set(sink->stats, COUNTER_database_connected, 0);
 }
@@ -156,47 +158,79 @@ static PGconn *start_connecting(const struct sink *sink)
     return PQconnectStartParams(keywords, values, 1);
 }
 
+/* False where the connection could not be made in time. */
+static bool wait_for_connection(struct sink *sink)
+{
+    int64_t deadline = monotonic_microseconds() + CONNECT_TIMEOUT_US;
+    PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+    while (PQstatus(sink->connection) != CONNECTION_BAD && state != PGRES_POLLING_OK &&
+           state != PGRES_POLLING_FAILED) {
+        int64_t left = deadline - monotonic_microseconds();
+        if (left <= 0 || sink->is_stopping)
+            return false;
+        if (sink_wait(sink, PQsocket(sink->connection), state == PGRES_POLLING_READING ? POLLIN : POLLOUT,
+                      left))
+            state = PQconnectPoll(sink->connection);
+    }
+    return true;
+}
+
 static enum verdict connect_once(struct sink *sink)
 {
     sink->connection = start_connecting(sink);
     if (!sink->connection)
         return stop(sink, EX_OSERR);
     PQsetErrorVerbosity(sink->connection, PQERRORS_VERBOSE);
-    int64_t deadline = monotonic_microseconds() + CONNECT_TIMEOUT_US;
-    PostgresPollingStatusType state = PGRES_POLLING_WRITING;
-    while (PQstatus(sink->connection) != CONNECTION_BAD && state != PGRES_POLLING_OK &&
-           state != PGRES_POLLING_FAILED) {
-        int64_t left = deadline - monotonic_microseconds();
-        if (left <= 0 || sink->is_stopping) {
-            if (log_is_due(&sink->retry_log, 10000000))
-                log_warning(&sink->log, "PostgreSQL did not answer within %d s; trying again",
-                            CONNECT_TIMEOUT_US / 1000000);
-            connection_close(sink);
-            return VERDICT_RETRY;
-        }
-        if (sink_wait(sink, PQsocket(sink->connection), state == PGRES_POLLING_READING ? POLLIN : POLLOUT,
-                      left))
-            state = PQconnectPoll(sink->connection);
+    if (!wait_for_connection(sink)) {
+        if (log_is_due(&sink->retry_log, 10000000))
+            log_warning(&sink->log, "PostgreSQL did not answer within %d s; trying again",
+                        CONNECT_TIMEOUT_US / 1000000);
+        connection_close(sink);
+        return VERDICT_RETRY;
     }
-    if (state == PGRES_POLLING_OK)
+    if (PQstatus(sink->connection) == CONNECTION_OK)
         return VERDICT_DONE;
     cleanup_free char *message = xstrdup(PQerrorMessage(sink->connection));
     return judge_connect_failure(sink, message);
 }
 
-static enum verdict set_up_session(struct sink *sink)
+static bool set_session(struct sink *sink)
 {
     PQsetErrorVerbosity(sink->connection, PQERRORS_DEFAULT);
     PGresult *result =
         connection_execute(sink, "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; "
                                  "SET IntervalStyle = 'postgres'; SET client_min_messages = error");
     bool is_good = result && PQresultStatus(result) == PGRES_COMMAND_OK;
-    if (!is_good && log_is_due(&sink->retry_log, 10000000))
-        log_warning(&sink->log, "could not set up the session: %s", PQerrorMessage(sink->connection));
     PQclear(result);
-    if (!is_good)
-        connection_close(sink);
-    return is_good ? VERDICT_DONE : VERDICT_RETRY;
+    return is_good;
+}
+
+static enum verdict set_up_session(struct sink *sink)
+{
+    if (set_session(sink))
+        return VERDICT_DONE;
+    if (log_is_due(&sink->retry_log, 10000000))
+        log_warning(&sink->log, "could not set up the session: %s", PQerrorMessage(sink->connection));
+    connection_close(sink);
+    return VERDICT_RETRY;
+}
+
+bool connection_open_second(struct sink *sink)
+{
+    if (sink->connection)
+        return PQstatus(sink->connection) == CONNECTION_OK;
+    if (monotonic_microseconds() < sink->second_due)
+        return false;
+    sink->connection = start_connecting(sink);
+    if (sink->connection && wait_for_connection(sink) && PQstatus(sink->connection) == CONNECTION_OK &&
+        set_session(sink) && PQsetnonblocking(sink->connection, 1) == 0)
+        return true;
+    log_info(&sink->log, "going on with one connection: %s",
+             sink->connection ? PQerrorMessage(sink->connection) : "out of memory");
+    PQfinish(sink->connection);
+    sink->connection = NULL;
+    sink->second_due = monotonic_microseconds() + SECOND_RETRY_US;
+    return false;
 }
 
 /* Makes the mapping for a new table and encodes what was read for the old one again. */
@@ -222,7 +256,7 @@ static enum verdict adopt_table(struct sink *sink, struct table *table)
     sink->mapping = mapping;
     sink->table = table;
     if (!is_first)
-        for (int i = 0; i < 2; i++)
+        for (int i = 0; i < BATCHES; i++)
             batch_encode_again(&sink->batches[i], mapping, &sink->intake.line);
     return VERDICT_DONE;
 }
@@ -249,6 +283,7 @@ enum verdict connection_read_table(struct sink *sink, bool *is_changed)
     if (sink->table && table_equals(sink->table, table)) {
         sink->table->can_stage = table->can_stage;
         sink->table->has_exclusion = table->has_exclusion;
+        sink->table->shows_order = table->shows_order;
         table_free(table);
         return VERDICT_DONE;
     }

@@ -9,6 +9,10 @@
 enum verdict connection_ensure(struct sink *sink);
 /* Reads the catalogue again. VERDICT_DONE with *is_changed. */
 enum verdict connection_read_table(struct sink *sink, bool *is_changed);
+/* While the lane has the connection there was: makes sink->connection a second one. False where that cannot
+ * be had, which is no fault: there may be a limit. */
+bool connection_open_second(struct sink *sink);
+/* Closes both; not the lane's. */
 void connection_close(struct sink *sink);
 
 /* The next result of what was sent, NULL at its end. Waits with sink_wait(). */

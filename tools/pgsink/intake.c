@@ -15,14 +15,14 @@ void intake_free(struct intake *intake)
     line_free(&intake->line);
 }
 
-static bool is_full(const struct intake *intake, const struct batch *batch)
+bool intake_is_full(const struct intake *intake, const struct batch *batch)
 {
     return batch->count >= intake->max_rows || batch->lines.len >= intake->max_bytes;
 }
 
 bool intake_wants_more(const struct intake *intake, const struct batch *batch)
 {
-    return !intake->is_at_end && !is_full(intake, batch);
+    return !intake->is_at_end && !intake_is_full(intake, batch);
 }
 
 /* A last line without a newline counts if it is whole JSON; else the writer died within it. */
@@ -38,7 +38,7 @@ static void take_torn(struct intake *intake, struct batch *batch, struct mapping
 void intake_take(struct intake *intake, struct batch *batch, struct mapping *mapping)
 {
     struct slice line;
-    while (!is_full(intake, batch)) {
+    while (!intake_is_full(intake, batch)) {
         size_t before = batch->count;
         switch (line_reader_next(&intake->reader, &line)) {
         case READER_LINE:

@@ -24,6 +24,7 @@ struct intake {
 void intake_init(struct intake *intake, int fd, size_t max_line, size_t max_rows, size_t max_bytes,
                  struct stats_slot *stats);
 void intake_free(struct intake *intake);
+bool intake_is_full(const struct intake *intake, const struct batch *batch);
 /* Whether the batch has room and there may be more to read. */
 bool intake_wants_more(const struct intake *intake, const struct batch *batch);
 /* Takes the lines that are in the buffer already. */

@@ -1,12 +1,8 @@
-/* pgsink - stores NDJSON in a PostgreSQL table. See pgsink.1.
- *
- * Two batches: one is being filled from stdin while the other is being written. The loop below waits for a
- * batch, writes it until it is safe, and reports it. */
+/* pgsink - stores NDJSON in a PostgreSQL table. See pgsink.1. */
 #include "common/options.h"
 #include "common/signals.h"
-#include "common/timestamp.h"
 #include "connection.h"
-#include "report.h"
+#include "stream.h"
 
 #include <stdio.h>
 #include <sysexits.h>
@@ -33,6 +29,7 @@ enum {
     KEY_MAX_LINE,
     KEY_MAX_REJECT_RATIO,
     KEY_RETRY_FOR,
+    KEY_CONNECTIONS,
     KEY_DRY_RUN,
 };
 
@@ -50,6 +47,7 @@ static const struct argp_option option_table[] = {
     {"max-line", KEY_MAX_LINE, "BYTES", 0, "Longer lines are rejected (64M)", 2},
     {"max-reject-ratio", KEY_MAX_REJECT_RATIO, "R", 0, "Stop when more than this share is rejected (off)", 2},
     {"retry-for", KEY_RETRY_FOR, "TIME", 0, "Give up when PostgreSQL has refused for so long (never)", 2},
+    {"connections", KEY_CONNECTIONS, "N", 0, "1, or 2 where the database is slower than the stream (2)", 2},
     {"dry-run", KEY_DRY_RUN, NULL, 0, "Show the mapping and check the events; write nothing", 3},
     {0},
 };
@@ -146,6 +144,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_RETRY_FOR:
         sink->retry_for_us = option_duration(state, "--retry-for", arg, 1000000);
         return 0;
+    case KEY_CONNECTIONS:
+        sink->connections = (int)option_count(state, "--connections", arg, 1, 2);
+        return 0;
     case KEY_DRY_RUN:
         options->is_dry_run = true;
         return 0;
@@ -174,91 +175,6 @@ static void check_conninfo(const char *conninfo)
     PQconninfoFree(parsed);
 }
 
-static bool is_ready(struct sink *sink)
-{
-    for (;;) {
-        switch (connection_ensure(sink)) {
-        case VERDICT_DONE:
-            return true;
-        case VERDICT_STOP:
-            return false;
-        default:
-            if (!sink_back_off(sink))
-                return false;
-        }
-    }
-}
-
-static void note_recovery(struct sink *sink)
-{
-    backoff_reset(&sink->backoff);
-    if (sink->refused_since == 0)
-        return;
-    sink->refused_since = 0;
-    sink->retry_log.last = 0;
-    stats_set(sink->stats, COUNTER_database_refused_since, 0);
-}
-
-/* Writes the batch until it is safe. */
-static enum verdict store(struct sink *sink, struct batch *batch)
-{
-    struct write_counts counts;
-    int64_t start = monotonic_microseconds();
-    for (;;) {
-        enum verdict verdict = is_ready(sink) ? writer_write(sink, batch, &counts) : VERDICT_STOP;
-        if (verdict == VERDICT_DONE)
-            break;
-        if (verdict == VERDICT_STOP)
-            return VERDICT_STOP;
-        stats_add(sink->stats, COUNTER_batches_failed, 1);
-        if (!sink_back_off(sink))
-            return VERDICT_STOP;
-    }
-    note_recovery(sink);
-    return report_batch(sink, batch, &counts, monotonic_microseconds() - start);
-}
-
-/* Waits until a batch may be written; false at the end of the input. */
-static bool next_batch(struct sink *sink)
-{
-    intake_take(&sink->intake, sink->filling, sink->mapping);
-    while (sink->filling->whole == 0 && !sink->intake.is_at_end)
-        sink_wait(sink, -1, 0, -1);
-    if (sink->filling->whole == 0)
-        return false;
-    struct batch *next = sink->writing;
-    sink->writing = sink->filling;
-    sink->filling = next;
-    batch_split(sink->writing, sink->writing->whole, next);
-    return true;
-}
-
-static void run(struct sink *sink, bool is_dry_run)
-{
-    enum verdict verdict = is_ready(sink) ? VERDICT_DONE : VERDICT_STOP;
-    if (verdict == VERDICT_DONE)
-        note_recovery(sink);
-    if (verdict == VERDICT_DONE && is_dry_run) {
-        cleanup_buffer struct buffer text = {0};
-        mapping_describe(sink->mapping, &text);
-        fwrite(text.data, 1, text.len, stderr);
-    }
-    while (verdict == VERDICT_DONE && next_batch(sink)) {
-        if (is_dry_run) {
-            sink->events_total += sink->writing->count;
-            for (size_t i = 0; i < sink->writing->count; i++)
-                sink->rejects_total += sink->writing->entries[i].state == ENTRY_REJECTED;
-            verdict = report_rejects(sink, sink->writing);
-        } else {
-            verdict = store(sink, sink->writing);
-        }
-        batch_clear(sink->writing);
-    }
-    if (is_dry_run)
-        fprintf(stderr, "%llu events, %llu of them would be rejected before the database sees them\n",
-                (unsigned long long)sink->events_total, (unsigned long long)sink->rejects_total);
-}
-
 static int exit_code(struct sink *sink)
 {
     if (sink->exit_code)
@@ -279,6 +195,7 @@ int main(int argc, char **argv)
         .sink = {.table = "agent_actions",
                  .max_reject_ratio = -1,
                  .retry_for_us = -1,
+                 .connections = 2,
                  .mapping = {.nul = NUL_REJECT}},
         .max_rows = 5000,
         .max_bytes = 4 << 20,
@@ -300,17 +217,19 @@ int main(int argc, char **argv)
     sink.signal_fd = signals_init();
     enlarge_pipe(STDIN_FILENO, PIPE_SIZE);
     sink.filling = &sink.batches[0];
-    sink.writing = &sink.batches[1];
     intake_init(&sink.intake, STDIN_FILENO, (size_t)options.max_line, (size_t)options.max_rows,
                 (size_t)options.max_bytes, sink.stats);
 
-    run(&sink, options.is_dry_run);
+    if (options.is_dry_run)
+        stream_check(&sink);
+    else
+        stream_store(&sink);
     int code = exit_code(&sink);
     connection_close(&sink);
     mapping_free(sink.mapping);
     table_free(sink.table);
-    batch_free(&sink.batches[0]);
-    batch_free(&sink.batches[1]);
+    for (int i = 0; i < BATCHES; i++)
+        batch_free(&sink.batches[i]);
     intake_free(&sink.intake);
     buffer_free(&sink.out.buffer);
     free(options.maps);

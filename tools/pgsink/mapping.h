@@ -16,8 +16,18 @@
 #include "common/line_format.h"
 #include "table.h"
 
+#include <endian.h>
+
 #define ROW_NULL UINT32_MAX
 #define ROW_DEFAULT (UINT32_MAX - 1)
+
+/* The length of the field that begins at `at`, which is that of its four bytes of length. */
+static inline uint32_t row_field_length(const char *at)
+{
+    uint32_t length;
+    memcpy(&length, at, sizeof length);
+    return be32toh(length);
+}
 
 enum id_mode { ID_AUTO, ID_CONTENT, ID_OFFSET, ID_NONE };
 enum unknown_mode { UNKNOWN_IGNORE, UNKNOWN_REJECT, UNKNOWN_COLLECT };

@@ -1,5 +1,7 @@
 #include "sink.h"
 
+#include "lane.h"
+
 #include "common/signals.h"
 #include "common/timestamp.h"
 
@@ -21,6 +23,11 @@ static void note_signal(struct sink *sink)
     intake_stop(&sink->intake, sink->filling);
 }
 
+static bool is_lane_talking(const struct sink *sink)
+{
+    return sink->older.state == LANE_STORING || sink->older.state == LANE_COMMITTING;
+}
+
 bool sink_wait(struct sink *sink, int fd, short events, int64_t timeout_us)
 {
     int64_t deadline = timeout_us < 0 ? 0 : monotonic_microseconds() + timeout_us;
@@ -29,16 +36,19 @@ bool sink_wait(struct sink *sink, int fd, short events, int64_t timeout_us)
         struct pollfd waiting[] = {
             {.fd = fd, .events = events},
             {.fd = reads ? sink->intake.reader.fd : -1, .events = POLLIN},
+            {.fd = is_lane_talking(sink) ? PQsocket(sink->older.connection) : -1, .events = POLLIN},
             {.fd = sink->is_stopping ? -1 : sink->signal_fd, .events = POLLIN},
         };
         int64_t left = timeout_us < 0 ? -1 : deadline - monotonic_microseconds();
         if (timeout_us >= 0 && left <= 0)
             left = 0;
-        int ready = poll(waiting, 3, poll_timeout(left));
+        int ready = poll(waiting, 4, poll_timeout(left));
         stats_heartbeat(sink->stats);
         if (ready > 0 && waiting[1].revents)
             intake_read(&sink->intake, sink->filling, sink->mapping);
-        if (ready > 0 && waiting[2].revents) {
+        if (ready > 0 && waiting[2].revents)
+            lane_advance(sink, &sink->older);
+        if (ready > 0 && waiting[3].revents) {
             note_signal(sink);
             return waiting[0].revents != 0;
         }
@@ -46,6 +56,8 @@ bool sink_wait(struct sink *sink, int fd, short events, int64_t timeout_us)
             return true;
         if (fd < 0 && ready > 0 && timeout_us < 0)
             return false; /* something was read: the caller looks again */
+        if (ready > 0 && waiting[2].revents && lane_is_over(&sink->older))
+            return false;
         if (timeout_us >= 0 && monotonic_microseconds() >= deadline)
             return false;
     }

@@ -2,7 +2,7 @@
  *
  * One thread. Whenever the database lets us wait (for a connection, a result, room in its socket, or the
  * time to try again) sink_wait() also reads stdin into the batch that is being filled, so that parsing
- * runs beside the server's work, and keeps the heartbeat.
+ * runs beside the server's work, serves the batch that is under way, and keeps the heartbeat.
  */
 #ifndef PGSINK_SINK_H
 #define PGSINK_SINK_H
@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/output.h"
 #include "intake.h"
+#include "put_result.h"
 
 enum conflict_action { CONFLICT_NOTHING, CONFLICT_UPDATE, CONFLICT_ERROR };
 
@@ -20,11 +21,35 @@ struct sink_options {
     enum conflict_action on_conflict;
     double max_reject_ratio; /* < 0: none */
     int64_t retry_for_us;    /* how long a fault of the infrastructure is retried; < 0: for ever */
+    int connections;         /* 1 or 2 */
     struct mapping_options mapping;
 };
 
 /* How rows are written at the moment; see writer.h. */
 enum write_mode { MODE_DIRECT, MODE_STAGED, MODE_SINGLE };
+
+#define BATCHES 3 /* one is filled, two may be under way */
+
+/* See lane.h. */
+enum lane_state {
+    LANE_IDLE,
+    LANE_STORING,    /* all rows are sent, the server has not yet taken them all */
+    LANE_COPIED,     /* it has; the older transaction must be committed first */
+    LANE_COMMITTING, /* COMMIT is sent */
+    LANE_STORED,
+    LANE_FAILED, /* `result` says why */
+};
+
+struct lane {
+    enum lane_state state;
+    struct batch *batch;
+    size_t row_count;
+    PGconn *connection; /* its own while it is under way; NULL where there were no rows to send */
+    bool is_behind;     /* in a transaction that waits for an older one */
+    bool may_commit;
+    struct put_result result;
+    int64_t started; /* monotonic microseconds */
+};
 
 struct sink {
     struct sink_options options;
@@ -32,7 +57,11 @@ struct sink {
     struct stats_slot *stats;
     int signal_fd;
 
-    PGconn *connection; /* NULL: not connected */
+    PGconn *connection;    /* that statements go to now; NULL: not connected */
+    PGconn *spare;         /* the second one, while nobody uses it */
+    struct lane older;     /* the batch that is under way, while the next one is prepared or sent */
+    int64_t second_due;    /* monotonic microseconds: when a second connection may be tried again */
+    unsigned lone_batches; /* to be written one after the other, since two at once have failed */
     bool was_connected;
     struct table *table; /* NULL until first connected */
     struct mapping *mapping;
@@ -44,8 +73,8 @@ struct sink {
     struct log_limit retry_log;
 
     struct intake intake;
-    struct batch batches[2];
-    struct batch *filling, *writing;
+    struct batch batches[BATCHES];
+    struct batch *filling;
     struct output out;
     uint64_t events_total, rejects_total;
 
@@ -53,8 +82,8 @@ struct sink {
     bool is_stopping; /* a signal came: finish what was read */
 };
 
-/* Waits until `fd` (< 0: none) has one of `events`, a signal comes or the time is up (microseconds, < 0:
- * none); reads stdin meanwhile. True when `fd` is ready. */
+/* Waits until `fd` (< 0: none) has one of `events`, the older lane is over, a signal comes or the time is up
+ * (microseconds, < 0: none); reads stdin and serves the older lane meanwhile. True when `fd` is ready. */
 bool sink_wait(struct sink *sink, int fd, short events, int64_t timeout_us);
 
 /* What a step came to. */

@@ -33,7 +33,11 @@ static const char table_query[] =
     "   unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, n), pg_attribute a"
     "   WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid AND a.attnum = k.attnum"
     "   AND k.n <= i.indnkeyatts),"
-    " quote_ident(n.nspname) || '.' || quote_ident(c.relname), current_user, current_database()"
+    " quote_ident(n.nspname) || '.' || quote_ident(c.relname), current_user, current_database(),"
+    " c.relkind NOT IN ('r', 'p')"
+    " OR EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attidentity <> '')"
+    " OR EXISTS (SELECT 1 FROM pg_trigger g WHERE NOT g.tgisinternal AND g.tgrelid IN"
+    "   (SELECT c.oid UNION SELECT p.relid FROM pg_partition_tree(c.oid) p))"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)";
 
 static PGresult *query(PGconn *connection, const char *sql, const char *parameter, int format)
@@ -173,6 +177,7 @@ static bool read_table(PGconn *connection, const char *name, struct table *table
         table->can_stage = is_true(result, 4);
         table->has_exclusion = is_true(result, 5);
         table->key_columns = copy_field(result, 0, 6);
+        table->shows_order = is_true(result, 10);
     }
     PQclear(result);
     return is_good;
@@ -192,12 +197,34 @@ static bool read_columns(PGconn *connection, const char *name, struct table *tab
     return is_good;
 }
 
+/* Whether a computed default tells nothing of the order of rows that one transaction's start would not. */
+static bool is_orderless(const char *sql)
+{
+    static const char *const known[] = {"now()", "CURRENT_TIMESTAMP", "transaction_timestamp()",
+                                        "gen_random_uuid()"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(sql, known[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool has_order_in_defaults(const struct table *table)
+{
+    for (size_t i = 0; i < table->column_count; i++)
+        if (table->columns[i].default_kind == DEFAULT_COMPUTED &&
+            !is_orderless(table->columns[i].default_sql))
+            return true;
+    return false;
+}
+
 struct table *table_read(PGconn *connection, const char *name, char **message, char sqlstate[6])
 {
     struct table *table = xcalloc(1, sizeof *table);
     if (read_table(connection, name, table, message, sqlstate) &&
-        read_columns(connection, name, table, message, sqlstate))
+        read_columns(connection, name, table, message, sqlstate)) {
+        table->shows_order |= has_order_in_defaults(table);
         return table;
+    }
     table_free(table);
     return NULL;
 }

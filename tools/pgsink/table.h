@@ -37,6 +37,9 @@ struct table {
     bool is_partitioned;
     bool has_exclusion; /* an exclusion constraint: a row it refuses is no duplicate */
     bool can_stage;     /* we may make a temporary table like it */
+    /* The order in which rows are inserted shows beyond their commits: by a sequence, a trigger, or a default
+     * that we know nothing of. */
+    bool shows_order;
 };
 
 /* Reads the catalogue. `name` is [schema.]table as the user gave it, folded and quoted by SQL's rules.

@@ -104,13 +104,12 @@ static enum verdict run_statement(struct sink *sink, const char *sql, struct put
         PQclear(result);
         return VERDICT_DONE;
     }
-    put_result_take_error(error, sink, result);
+    put_result_take_error(error, sink->connection, result);
     PQclear(result);
     return VERDICT_RETRY;
 }
 
-/* Asks the server for the defaults that only it can compute. */
-static enum verdict fill_defaults(struct sink *sink, struct batch *batch)
+enum verdict writer_prepare(struct sink *sink, struct batch *batch)
 {
     if (!batch->has_defaults)
         return VERDICT_DONE;
@@ -131,7 +130,7 @@ static enum verdict fill_defaults(struct sink *sink, struct batch *batch)
     if (PQresultStatus(result) == PGRES_TUPLES_OK) {
         batch_fill_defaults(batch, sink->table, mapping_active(sink->mapping, &count), result);
     } else {
-        put_result_take_error(&error, sink, result);
+        put_result_take_error(&error, sink->connection, result);
         verdict = give_way(sink, &error);
         put_result_clear(&error);
     }
@@ -304,7 +303,7 @@ static enum verdict write_carefully(struct sink *sink, struct run all, struct ba
     *counts = (struct write_counts){0};
     if (mode != sink->mode) { /* direct COPY met a duplicate: not a fault, another way */
         put_result_clear(&error);
-        return writer_write(sink, batch, counts);
+        return writer_write(sink, batch, NULL, counts);
     }
     if (verdict != VERDICT_STOP)
         verdict = give_way(sink, &error);
@@ -322,46 +321,49 @@ static void choose_mode(struct sink *sink, const struct write_counts *counts)
         sink->mode = MODE_DIRECT;
 }
 
-static size_t *pending_rows(const struct batch *batch, size_t *count)
+/* What a direct COPY's end means, and what there is to be done about it. */
+static enum verdict conclude_direct(struct sink *sink, struct run all, struct batch *batch,
+                                    const struct put_result *result, struct write_counts *counts)
 {
-    size_t *entries = xcalloc(batch->count, sizeof *entries);
-    *count = 0;
-    for (size_t i = 0; i < batch->count; i++)
-        if (batch->entries[i].state == ENTRY_ROW)
-            entries[(*count)++] = i;
-    return entries;
+    if (result->is_ok) {
+        count_run(counts, all, result);
+        return VERDICT_DONE;
+    }
+    enum verdict verdict = VERDICT_DONE;
+    switch (classify(sink, result)) {
+    case SQLSTATE_CONFLICT:
+        leave_direct(sink);
+        return write_carefully(sink, all, batch, NULL, counts);
+    case SQLSTATE_DATA:
+        if (may_be_outdated(sink, result))
+            verdict = look_again(sink, result);
+        return verdict == VERDICT_DONE ? write_carefully(sink, all, batch, result, counts) : verdict;
+    default:
+        return give_way(sink, result);
+    }
 }
 
-enum verdict writer_write(struct sink *sink, struct batch *batch, struct write_counts *counts)
+enum verdict writer_write(struct sink *sink, struct batch *batch, const struct put_result *failed,
+                          struct write_counts *counts)
 {
     *counts = (struct write_counts){0};
     if (sink->options.on_conflict == CONFLICT_UPDATE && sink->mode == MODE_DIRECT)
         leave_direct(sink);
-    enum verdict verdict = fill_defaults(sink, batch);
+    enum verdict verdict = writer_prepare(sink, batch);
     if (verdict != VERDICT_DONE)
         return verdict;
     size_t count;
-    cleanup_free size_t *entries = pending_rows(batch, &count);
+    cleanup_free size_t *entries = batch_rows(batch, &count);
     if (count == 0)
         return VERDICT_DONE;
     struct run all = {batch, entries, count};
     if (sink->mode != MODE_DIRECT) {
         verdict = write_carefully(sink, all, batch, NULL, counts);
+    } else if (failed) {
+        verdict = conclude_direct(sink, all, batch, failed, counts);
     } else {
         struct put_result result = put_direct(sink, all);
-        enum sqlstate_class class = result.is_ok ? SQLSTATE_UNKNOWN : classify(sink, &result);
-        if (result.is_ok) {
-            count_run(counts, all, &result);
-        } else if (class == SQLSTATE_CONFLICT) {
-            leave_direct(sink);
-            verdict = write_carefully(sink, all, batch, NULL, counts);
-        } else if (class == SQLSTATE_DATA) {
-            verdict = may_be_outdated(sink, &result) ? look_again(sink, &result) : VERDICT_DONE;
-            if (verdict == VERDICT_DONE)
-                verdict = write_carefully(sink, all, batch, &result, counts);
-        } else {
-            verdict = give_way(sink, &result);
-        }
+        verdict = conclude_direct(sink, all, batch, &result, counts);
         put_result_clear(&result);
     }
     if (verdict == VERDICT_DONE)
