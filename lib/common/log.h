@@ -6,6 +6,10 @@
  * or, with LOG_FORMAT=json in the environment, the same as a JSON object. Time is UTC. A message is one
  * write(), so lines of several processes do not mix. Levels are those of the configuration: DEBUG, INFO,
  * WARNING, ERROR; alone a tool says WARNING and above, LOG_LEVEL sets another, -v and -q move it by one.
+ *
+ * A WARNING or ERROR that comes again and again, with nothing else between, is written once; how often it
+ * was repeated is told a minute later, before the next other message, or at the end. Where stderr is
+ * systemd's journal ($JOURNAL_STREAM), a line begins with its priority, <4> for a warning (sd-daemon(3)).
  */
 #ifndef COMMON_LOG_H
 #define COMMON_LOG_H
@@ -19,9 +23,12 @@ struct log {
     const char *tool; /* static */
     enum log_level level;
     bool is_json;
+    bool is_journal;             /* stderr leads to systemd's journal */
+    struct log_repeats *repeats; /* owned by the process, freed at its exit; NULL: nothing is held back */
 };
 
-/* Level and format from the environment. An unknown LOG_LEVEL is INFO, told once as a warning. */
+/* Level and format from the environment. An unknown LOG_LEVEL is INFO, told once as a warning. Call it once:
+ * what is held back is written at the end of the process. */
 void log_init(struct log *log, const char *tool);
 /* Moves the level by `steps`, positive for more messages. */
 void log_adjust(struct log *log, int steps);

@@ -8,6 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <regex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -55,6 +59,7 @@ static int clear_environment(void **state)
     (void)state;
     unsetenv("LOG_LEVEL");
     unsetenv("LOG_FORMAT");
+    unsetenv("JOURNAL_STREAM");
     return 0;
 }
 
@@ -252,6 +257,150 @@ TEST(a_limited_message_is_due_once_in_its_interval)
     assert_false(log_is_due(&limit, 60000000));
 }
 
+/* What `talk` writes, in a process of its own, up to and with its end. */
+static void say_in_process(void (*talk)(struct log *), struct buffer *out)
+{
+    struct capture capture = capture_begin();
+    pid_t child = fork();
+    if (child == 0) {
+        struct log log;
+        close(capture.reader);
+        log_init(&log, "t");
+        talk(&log);
+        exit(0);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    capture_end(&capture, out);
+    assert_int_equal(status, 0);
+}
+
+static void warn_a_thousand_times(struct log *log)
+{
+    for (int i = 0; i < 1000; i++)
+        log_warning(log, "no broker answers");
+}
+
+TEST(a_warning_said_a_thousand_times_is_one_line_and_how_often)
+{
+    cleanup_buffer struct buffer out = {0};
+    say_in_process(warn_a_thousand_times, &out);
+    assert_matches(out.data, "^" TIME " - t - WARNING - no broker answers\n" TIME
+                             " - t - WARNING - no broker answers \\(repeated 999 times\\)\n$");
+}
+
+static void warn_then_fail(struct log *log)
+{
+    for (int i = 0; i < 3; i++)
+        log_warning(log, "slow");
+    log_error(log, "slow");
+    log_error(log, "slow");
+    log_warning(log, "fast");
+}
+
+TEST(repeats_are_told_before_the_next_other_message_and_a_single_one_as_it_is)
+{
+    cleanup_buffer struct buffer out = {0};
+    say_in_process(warn_then_fail, &out);
+    assert_matches(out.data,
+                   "^" TIME " - t - WARNING - slow\n" TIME
+                   " - t - WARNING - slow \\(repeated 2 times\\)\n" TIME " - t - ERROR - slow\n" TIME
+                   " - t - ERROR - slow\n" TIME " - t - WARNING - fast\n$");
+}
+
+static void inform_twice(struct log *log)
+{
+    log_adjust(log, 1);
+    for (int i = 0; i < 3; i++)
+        log_info(log, "Batch insert: 1 inserted, 0 duplicates (total: 1)");
+}
+
+TEST(what_informs_is_never_held_back)
+{
+    cleanup_buffer struct buffer out = {0};
+    say_in_process(inform_twice, &out);
+    int lines = 0;
+    for (const char *at = out.data; *at; at++)
+        lines += *at == '\n';
+    assert_int_equal(lines, 3);
+}
+
+TEST(characters_that_a_terminal_obeys_become_spaces)
+{
+    cleanup_buffer struct buffer out = {0};
+    struct log log = {.tool = "t"};
+    struct capture capture = capture_begin();
+    log_error(&log, "red \x1b[31m and a bell\x07, \x7f, but not \xc3\xa9");
+    capture_end(&capture, &out);
+    assert_matches(out.data, " - red  \\[31m and a bell ,  , but not \xc3\xa9\n$");
+}
+
+TEST(json_is_valid_whatever_byte_a_message_has)
+{
+    cleanup_buffer struct buffer out = {0};
+    struct log log;
+    char every_byte[256];
+    for (int i = 0; i < 255; i++)
+        every_byte[i] = (char)(i + 1);
+    every_byte[255] = '\0';
+    setenv("LOG_FORMAT", "json", 1);
+    log_init(&log, "t");
+    struct capture capture = capture_begin();
+    log_error(&log, "%s", every_byte);
+    capture_end(&capture, &out);
+    struct json_value value;
+    assert_true(json_scan_document(slice_of(out.data, out.len - 2), &value, NULL, NULL));
+    assert_null(memchr(out.data, 0x1b, out.len));
+}
+
+/* $JOURNAL_STREAM for fd 2 as it is, or a little wrong. */
+static void set_journal_stream(unsigned wrong)
+{
+    struct stat status;
+    char text[64];
+    fstat(2, &status);
+    snprintf(text, sizeof text, "%llu:%llu", (unsigned long long)status.st_dev,
+             (unsigned long long)status.st_ino + wrong);
+    setenv("JOURNAL_STREAM", text, 1);
+}
+
+static void say_all_levels(struct log *log)
+{
+    log_adjust(log, 2);
+    log_debug(log, "one");
+    log_info(log, "two");
+    log_warning(log, "three");
+    log_error(log, "four");
+}
+
+TEST(for_the_journal_each_line_begins_with_its_priority)
+{
+    cleanup_buffer struct buffer out = {0};
+    struct capture capture = capture_begin();
+    struct log log;
+    set_journal_stream(0);
+    log_init(&log, "t");
+    say_all_levels(&log);
+    setenv("LOG_FORMAT", "json", 1);
+    log_init(&log, "t");
+    log_error(&log, "five");
+    capture_end(&capture, &out);
+    assert_matches(out.data, "^<7>" TIME " - t - DEBUG - one\n<6>" TIME " - t - INFO - two\n<4>" TIME
+                             " - t - WARNING - three\n<3>" TIME " - t - ERROR - four\n<3>\\{\"time\"");
+}
+
+TEST(for_a_stderr_that_was_redirected_away_from_the_journal_there_is_no_priority)
+{
+    cleanup_buffer struct buffer out = {0};
+    struct capture capture = capture_begin();
+    struct log log;
+    set_journal_stream(1);
+    log_init(&log, "t");
+    say_all_levels(&log);
+    capture_end(&capture, &out);
+    assert_matches(out.data, "^" TIME " - t - DEBUG - one\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +418,15 @@ int main(void)
         cmocka_unit_test_setup(errno_survives_a_message_and_percent_m_tells_it, clear_environment),
         cmocka_unit_test_setup(a_closed_stderr_harms_nobody, clear_environment),
         cmocka_unit_test_setup(a_limited_message_is_due_once_in_its_interval, clear_environment),
+        cmocka_unit_test_setup(a_warning_said_a_thousand_times_is_one_line_and_how_often, clear_environment),
+        cmocka_unit_test_setup(repeats_are_told_before_the_next_other_message_and_a_single_one_as_it_is,
+                               clear_environment),
+        cmocka_unit_test_setup(what_informs_is_never_held_back, clear_environment),
+        cmocka_unit_test_setup(characters_that_a_terminal_obeys_become_spaces, clear_environment),
+        cmocka_unit_test_setup(json_is_valid_whatever_byte_a_message_has, clear_environment),
+        cmocka_unit_test_setup(for_the_journal_each_line_begins_with_its_priority, clear_environment),
+        cmocka_unit_test_setup(for_a_stderr_that_was_redirected_away_from_the_journal_there_is_no_priority,
+                               clear_environment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
