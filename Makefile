@@ -4,12 +4,15 @@
 #   make check                   the unit tests
 #   make SAN=address,undefined   the same with sanitizers, in build/san
 #   make WERROR=1                warnings are errors (as ./scripts/test builds)
-#   make install DESTDIR= PREFIX=/usr/local
+#   make install DESTDIR= PREFIX=/usr/local          tools, manuals, completion
+#   make install-systemd DESTDIR= PREFIX= UNITDIR=   units, their user, /etc/agent-actions
+#   make uninstall DESTDIR= PREFIX= UNITDIR=         both again; not the configuration
 #   make clean
 
 VERSION := 0.1.0
 PREFIX  ?= /usr/local
 DESTDIR ?=
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 CC      ?= cc
 PKG_CONFIG ?= pkg-config
 
@@ -49,7 +52,7 @@ UNIT_TESTS     := $(patsubst test/unit/%.c,$(BUILD)/test/%,$(wildcard test/unit/
 # `make V=1` shows the commands; otherwise there is a line for each file.
 say = $(if $(V),,@printf '  %-4s %s\n' $(1) $@;)
 
-.PHONY: all tests check fuzz install clean
+.PHONY: all tests check fuzz install install-systemd uninstall clean
 .SECONDARY:
 all: $(BINARIES) $(BUILD)/bin/dev-broker $(BUILD)/bin/group-offsets $(BUILD)/bin/stats-writer
 
@@ -97,17 +100,39 @@ $(BUILD)/fuzz/fuzz_line: $(BUILD)/obj/test/fuzz/fuzz_line.o $(BUILD)/obj/test/fu
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^
 
+LIBEXEC     := $(PREFIX)/libexec/agent-actions
+SHARE       := $(PREFIX)/share/agent-actions
+MANUALS     := $(PREFIX)/share/man/man1
+COMPLETIONS := $(PREFIX)/share/bash-completion/completions
+SYSUSERS    := $(PREFIX)/lib/sysusers.d
+UNITS       := $(wildcard deploy/systemd/*.service deploy/systemd/*.timer)
+
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/agent-actions \
-	    $(DESTDIR)$(PREFIX)/share/agent-actions/sql $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/libexec/agent-actions/
-	install -m 755 scripts/lib/pipeline $(DESTDIR)$(PREFIX)/libexec/agent-actions/
-	install -m 644 scripts/lib/*.bash $(DESTDIR)$(PREFIX)/libexec/agent-actions/
+	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(LIBEXEC) $(SHARE)/sql $(MANUALS) $(COMPLETIONS))
 	install -m 755 scripts/agent-actions $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 sql/*.sql $(DESTDIR)$(PREFIX)/share/agent-actions/sql/
+	install -m 755 $(BINARIES) scripts/lib/pipeline scripts/lib/cleanup $(DESTDIR)$(LIBEXEC)/
+	install -m 644 scripts/lib/*.bash $(DESTDIR)$(LIBEXEC)/
+	install -m 644 sql/*.sql $(DESTDIR)$(SHARE)/sql/
 	for tool in $(TOOLS); do \
-	    install -m 644 tools/$$tool/$$tool.1 $(DESTDIR)$(PREFIX)/share/man/man1/agent-actions-$$tool.1; done
-	install -m 644 scripts/agent-actions.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	    install -m 644 tools/$$tool/$$tool.1 $(DESTDIR)$(MANUALS)/agent-actions-$$tool.1 || exit; done
+	install -m 644 scripts/agent-actions.1 $(DESTDIR)$(MANUALS)/
+	install -m 644 scripts/completion.bash $(DESTDIR)$(COMPLETIONS)/agent-actions
+
+# The units name the programs by their whole paths. A configuration that is there is left alone.
+install-systemd:
+	install -d $(addprefix $(DESTDIR),$(UNITDIR) $(SYSUSERS) /etc/agent-actions)
+	for unit in $(UNITS); do \
+	    sed 's|/usr/bin/agent-actions|$(PREFIX)/bin/agent-actions|; s|/usr/libexec|$(PREFIX)/libexec|' $$unit \
+	        >$(DESTDIR)$(UNITDIR)/$${unit##*/} && chmod 644 $(DESTDIR)$(UNITDIR)/$${unit##*/} || exit; done
+	install -m 644 deploy/systemd/agent-actions.sysusers $(DESTDIR)$(SYSUSERS)/agent-actions.conf
+	[ -e $(DESTDIR)/etc/agent-actions/agent-actions.env ] || \
+	    install -m 600 deploy/systemd/agent-actions.env $(DESTDIR)/etc/agent-actions/
+
+uninstall:
+	rm -rf $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(SHARE)
+	rm -f $(addprefix $(DESTDIR)$(MANUALS)/agent-actions,.1 $(TOOLS:%=-%.1)) \
+	    $(DESTDIR)$(PREFIX)/bin/agent-actions $(DESTDIR)$(COMPLETIONS)/agent-actions \
+	    $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(UNITS))) $(DESTDIR)$(SYSUSERS)/agent-actions.conf
 
 clean:
 	rm -rf build

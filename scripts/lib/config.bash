@@ -5,6 +5,9 @@
 # sets KAFKA_OPTIONS, the options that tell a tool about Kafka. libpq's other variables (PGSSLMODE,
 # PGPASSFILE …) are left as they are. A password is never printed and never in argv.
 
+# shellcheck source=scripts/lib/credentials.bash
+. "$LIBRARY/credentials.bash"
+
 # NAME | environment, first one that is set | members of the JSON file | default | what it must be
 readonly CONFIG_TABLE=(
     'KAFKA_BROKERS|KAFKA_BROKERS KAFKA_BOOTSTRAP_SERVERS|kafka_brokers kafka_bootstrap_servers|localhost:9092|brokers'
@@ -133,6 +136,7 @@ check_value() { # NAME KIND
 load_config() { # FILE (may be empty)
     local row name environment members default kind key fault
     [[ -z $1 ]] || read_config_file "$1"
+    take_credentials
     for row in "${CONFIG_TABLE[@]}"; do
         IFS='|' read -r name environment members default kind <<<"$row"
         find_value "$name" "$environment" "$members" "$default"

@@ -10,9 +10,12 @@
 #   └─ lib/pipeline 1 …
 #
 # One loop waits for children. A child is known by its role: "pipeline N", "healthd", "restart ROLE" (a
-# sleep, at whose end ROLE is started again), "drain limit" or "healthd limit" (sleeps: how long their ends
-# may take). The runtime directory has `stats` (the shared counters), `pid` (ours), `health_port`, and
+# sleep, at whose end ROLE is started again), "watchdog" (a sleep, systemd.bash), "drain limit" or "healthd
+# limit" (sleeps: how long their ends may take). The runtime directory has `stats` (the shared counters), `pid` (ours), `health_port`, and
 # `pipeline-N/` with the fifo of the acks and the tools' pids.
+
+# shellcheck source=scripts/lib/systemd.bash
+. "$LIBRARY/systemd.bash"
 
 readonly HEALTHY_AFTER=60   # seconds: a child that ran so long starts anew without delay growing
 readonly BACKOFF_FIRST=1000 # milliseconds
@@ -69,13 +72,6 @@ clean_up() {
     done 2>/dev/null # bash would tell of each
     rm -rf "$runtime"/{pid,stats,health_port} "$runtime"/pipeline-*
     [[ -z $remove_runtime ]] || rmdir "$runtime" 2>/dev/null || true
-}
-
-# Tells systemd, when it is systemd that started us.
-notify() { # ASSIGNMENT
-    [[ -n ${NOTIFY_SOCKET-} ]] || return 0
-    command -v systemd-notify >/dev/null || return 0
-    systemd-notify "$1" || log WARNING "could not notify systemd: $1"
 }
 
 # ---- children
@@ -146,6 +142,7 @@ child_has_ended() { # PID STATUS
         exit_status=75
         signal_pipelines KILL
         ;;
+    watchdog) report_to_systemd ;;
     "healthd limit") kill -KILL "${PID_OF[healthd]}" 2>/dev/null || true ;;
     restart\ *)
         if [[ -z $draining ]]; then
@@ -218,7 +215,7 @@ begin_drain() {
     done
     tell_pipelines
     start_child "drain limit" sleep "$((drain_timeout + DRAIN_MARGIN))"
-    notify STOPPING=1 # last: it waits until systemd has taken it
+    notify_stopping $((drain_timeout + 2 * DRAIN_MARGIN)) # last: it waits until systemd has taken it
 }
 
 drained() { # ROLE STATUS
@@ -239,12 +236,17 @@ have_pipelines() {
     return 1
 }
 
+# What was done, in one line; nothing where it cannot be found out.
+statistics() {
+    command -v jq >/dev/null || return 0
+    timeout 5 "$EXEC_PATH/healthd" --once 2>/dev/null | jq -r '
+        "\(.messages_consumed) consumed, \(.messages_inserted) inserted, \(.messages_duplicate) duplicates, "
+        + "\(.messages_failed) failed, \(.batches_processed) batches"' 2>/dev/null || true
+}
+
 log_statistics() {
     local figures
-    command -v jq >/dev/null || return 0
-    figures=$("$EXEC_PATH/healthd" --once 2>/dev/null | jq -r '
-        "\(.messages_consumed) consumed, \(.messages_inserted) inserted, \(.messages_duplicate) duplicates, "
-        + "\(.messages_failed) failed, \(.batches_processed) batches"' 2>/dev/null) || return 0
+    figures=$(statistics)
     [[ -z $figures ]] || log INFO "Final statistics: $figures"
 }
 
@@ -327,6 +329,7 @@ run_command() {
     start_healthd
     start_pipelines
     notify READY=1
+    start_watchdog
     while [[ -z $draining ]] || have_pipelines; do
         wait_for_child
     done
