@@ -93,7 +93,7 @@ static void on_error(rd_kafka_t *kafka, int code, const char *reason, void *opaq
         publisher->has_other_trouble = true;
         free(publisher->last_trouble);
         publisher->last_trouble = xstrdup(reason);
-        log_info(publisher->log, "Kafka: %s", reason);
+        log_debug(publisher->log, "Kafka: %s", reason); /* each attempt; a warning tells it now and then */
     }
 }
 
