@@ -47,7 +47,7 @@ teardown() { helpers_teardown; }
 
 @test "systemd: a stop may take as long as the drain and what comes behind it" {
     local drain margin
-    drain=$(sed -n 's/.*drain_timeout=\([0-9]*\).*/\1/p' "$ROOT/scripts/lib/run.bash" | head -n 1)
+    drain=$(sed -n 's/.*drain_timeout=\([0-9][0-9]*\).*/\1/p' "$ROOT/scripts/lib/run.bash" | head -n 1)
     margin=$(sed -n 's/^readonly DRAIN_MARGIN=\([0-9]*\).*/\1/p' "$ROOT/scripts/lib/run.bash")
     (($(sed -n 's/^TimeoutStopSec=//p' "$UNITS/agent-actions.service") >= drain + margin + 10))
 }

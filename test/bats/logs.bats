@@ -52,6 +52,7 @@ bad_event() { # CORRELATION_ID (as JSON has it)
 
 # Each line a JSON object of its own, with the four members.
 assert_json_lines() { # FILE
+    iconv -f UTF-8 -t UTF-8 "$1" >/dev/null || return
     jq -eR 'fromjson | (keys == ["level", "message", "time", "tool"])
         and (.time | test("^20[0-9-]{8}T[0-9:]{8}\\.[0-9]{3}Z$")) | select(not) | error("members")' "$1" >faults 2>&1 ||
         [[ ! -s faults ]] || { cat faults "$1" && return 1; }
