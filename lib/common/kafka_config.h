@@ -2,8 +2,11 @@
  *
  * Options, with kcat's letters: -b BROKERS, -X PROPERTY=VALUE, -F FILE (lines of PROPERTY=VALUE, '#' starts
  * a comment). Brokers come from -b, else from a -X or -F, else $KAFKA_BROKERS, else
- * $KAFKA_BOOTSTRAP_SERVERS, else localhost:9092. A tool's own defaults are set first, so that the user's
- * word always wins.
+ * $KAFKA_BOOTSTRAP_SERVERS, else localhost:9092. TLS and SASL may come from the environment:
+ * KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD,
+ * KAFKA_SSL_CA_LOCATION, KAFKA_SSL_CERTIFICATE_LOCATION, KAFKA_SSL_KEY_LOCATION, KAFKA_SSL_KEY_PASSWORD;
+ * where NAME is not set, NAME_FILE may name a file with the value. A tool's own defaults are set first, then
+ * the environment, then the options, so that the user's word always wins.
  */
 #ifndef COMMON_KAFKA_CONFIG_H
 #define COMMON_KAFKA_CONFIG_H
@@ -24,6 +27,8 @@ void kafka_config_free(struct kafka_config *config); /* not after kafka_config_t
 
 /* A default of ours. False where this librdkafka does not know the property: it is left out then. */
 bool kafka_config_default(struct kafka_config *config, const char *property, const char *value);
+/* What the environment says about TLS and SASL. NULL, or what is wrong with it (to be freed). */
+char *kafka_config_environment(struct kafka_config *config);
 /* The user's -X. NULL, or why not (to be freed). */
 char *kafka_config_set(struct kafka_config *config, const char *assignment);
 /* The user's -F. NULL, or why not (to be freed). */

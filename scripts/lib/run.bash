@@ -14,6 +14,9 @@
 # limit" (sleeps: how long their ends may take). The runtime directory has `stats` (the shared counters), `pid` (ours), `health_port`, and
 # `pipeline-N/` with the fifo of the acks and the tools' pids.
 
+# shellcheck source=scripts/lib/children.bash
+. "$LIBRARY/children.bash"
+
 # shellcheck source=scripts/lib/systemd.bash
 . "$LIBRARY/systemd.bash"
 
@@ -42,6 +45,8 @@ Runs pipelines from Kafka to PostgreSQL, and healthd, until SIGTERM or Ctrl-C; t
   --pipelines N         so many, each with its own database connection (1)
   --drain-timeout TIME  seconds that a drain may take (30)
   --config FILE         a JSON file that wins over the environment
+  --check               say whether all is there that is needed, and what is wrong with its cure; run nothing
+  --print-config        show each setting, and where it comes from; run nothing
 USAGE
 }
 
@@ -95,11 +100,11 @@ forget_child() { # PID
 start_role() { # ROLE
     case $1 in
     healthd)
-        start_child healthd "$EXEC_PATH/healthd" -l "$HEALTH_CHECK_ADDRESS:$HEALTH_CHECK_PORT" \
+        start_child healthd env -u PGPASSWORD -u KAFKA_SASL_PASSWORD -u KAFKA_SSL_KEY_PASSWORD "$EXEC_PATH/healthd" -l "$HEALTH_CHECK_ADDRESS:$HEALTH_CHECK_PORT" \
             --port-file "$runtime/health_port"
         ;;
     pipeline\ *)
-        # The password is for pgsink; lib/pipeline sees to it that no other tool has it.
+        # lib/pipeline sees to it that each tool has only the secrets that it needs.
         AGENT_ACTIONS_PIPELINE=${1#pipeline } start_child "$1" \
             "$LIBRARY/pipeline" "$EXEC_PATH" "$runtime/pipeline-${1#pipeline }" "$drain_timeout" "${KAFKA_OPTIONS[@]}"
         # A signal that came just before has not found it.
@@ -269,6 +274,7 @@ parse_run_options() {
             set -- "${1%%=*}" "${1#*=}" "${@:2}"
             continue
             ;;
+        --check | --print-config) only=${1#--} ;;
         --pipelines | --drain-timeout | --config)
             option_value "$@"
             printf -v "$(tr - _ <<<"${1#--}")" %s "$2"
@@ -314,9 +320,21 @@ start_pipelines() {
 }
 
 run_command() {
-    local pipelines=1 drain_timeout=30 config=''
+    local pipelines=1 drain_timeout=30 config='' only=''
     parse_run_options "$@"
     pipelines=$((10#$pipelines))
+    case $only in
+    check)
+        # shellcheck source=scripts/lib/check.bash
+        . "$LIBRARY/check.bash"
+        check_command "$config"
+        return
+        ;;
+    print-config)
+        print_config "$config"
+        return
+        ;;
+    esac
     export LOG_LEVEL=${LOG_LEVEL:-INFO}
     load_config "$config"
     need_tools kcat-actions batch pgsink dlq healthd

@@ -1,4 +1,5 @@
 /* dlq - the confirmed publisher: rejects to a dead letter queue, acks to stdout once they are true. */
+#include "check.h"
 #include "dlq.h"
 
 #include "common/signals.h"
@@ -16,6 +17,7 @@ enum {
     KEY_MAX_PENDING_BYTES,
     KEY_MAX_LINE,
     KEY_DRAIN_TIMEOUT,
+    KEY_CHECK,
 };
 
 struct arguments {
@@ -23,6 +25,7 @@ struct arguments {
     struct common_options common;
     struct kafka_config kafka;
     bool has_format;
+    bool is_check;
 };
 
 static const struct argp_option option_table[] = {
@@ -36,6 +39,7 @@ static const struct argp_option option_table[] = {
     {"replay", KEY_REPLAY, NULL, 0, "Publish the originals of dead letters", 3},
     {"publish", KEY_PUBLISH, NULL, 0, "Publish events", 3},
     {"key", KEY_KEY, "MEMBER", 0, "With --publish: the member that is the key (correlation_id)", 3},
+    {"check", KEY_CHECK, NULL, 0, "Say whether the topic is there, or would be made; publish nothing", 3},
     {"max-pending", KEY_MAX_PENDING, "N", 0, "Messages not yet confirmed, at most (50000)", 4},
     {"max-pending-bytes", KEY_MAX_PENDING_BYTES, "SIZE", 0, "Their bytes, at most (32M)", 4},
     {"max-line", KEY_MAX_LINE, "SIZE", 0, "The longest line read whole (256M)", 4},
@@ -69,6 +73,8 @@ static void check_combination(struct argp_state *state, const struct arguments *
         argp_error(state, "-o is for rejects: it goes with neither --replay nor --publish");
     if (settings->output_path && (settings->topic || arguments->has_format))
         argp_error(state, "-o writes the rejects as they are: it goes with neither -t nor --format");
+    if (settings->output_path && arguments->is_check)
+        argp_error(state, "--check is about the topic: it does not go with -o");
     if (arguments->has_format && !is_dead_letters)
         argp_error(state, "--format goes with neither --replay nor --publish");
     if (settings->key_member && settings->mode != &publish_mode)
@@ -147,6 +153,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case KEY_PUBLISH:
         choose_mode(state, settings, &publish_mode);
         return 0;
+    case KEY_CHECK:
+        arguments->is_check = true;
+        return 0;
     case KEY_KEY:
         settings->key_member = arg;
         return 0;
@@ -169,7 +178,8 @@ static const char *environment(const char *name, const char *otherwise)
     return value && *value ? value : otherwise;
 }
 
-static void set_defaults(struct arguments *arguments)
+/* NULL, or what is wrong with the environment (to be freed). */
+static char *set_defaults(struct arguments *arguments)
 {
     *arguments = (struct arguments){.settings = {.mode = &dead_letters_mode,
                                                  .default_topic = environment("KAFKA_TOPIC", "agent-actions"),
@@ -190,6 +200,7 @@ static void set_defaults(struct arguments *arguments)
     kafka_config_init(&arguments->kafka);
     for (size_t i = 0; i < sizeof properties / sizeof *properties; i++)
         kafka_config_default(&arguments->kafka, properties[i][0], properties[i][1]);
+    return kafka_config_environment(&arguments->kafka);
 }
 
 static void confirmed(void *data, uint64_t sequence)
@@ -227,6 +238,15 @@ static int open_destination(struct dlq *dlq, struct kafka_config *kafka)
     return EX_CONFIG;
 }
 
+static int check_topic(const struct settings *settings, struct kafka_config *kafka)
+{
+    cleanup_free char *topic = settings->topic ? xstrdup(settings->topic)
+                               : settings->mode == &dead_letters_mode
+                                   ? xasprintf("%s-dlq", settings->default_topic)
+                                   : xstrdup(settings->default_topic);
+    return check_run(topic, kafka);
+}
+
 static void close_all(struct dlq *dlq)
 {
     if (dlq->settings.output_path)
@@ -254,7 +274,7 @@ int main(int argc, char **argv)
     static struct dlq dlq; /* large, and zero */
     struct arguments arguments;
     options_init();
-    set_defaults(&arguments);
+    cleanup_free char *fault = set_defaults(&arguments);
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
 
     dlq.settings = arguments.settings;
@@ -263,9 +283,16 @@ int main(int argc, char **argv)
     if (!dlq.settings.key_member)
         dlq.settings.key_member = "correlation_id";
     /* The slot of the pipeline's dlq is not for one that runs beside it. */
-    if (dlq.settings.mode != &dead_letters_mode && !arguments.common.stats_file)
+    if ((arguments.is_check || dlq.settings.mode != &dead_letters_mode) && !arguments.common.stats_file)
         arguments.common.stats_file = "";
     options_apply(&arguments.common, &dlq.log, "dlq");
+    if (fault) {
+        log_error(&dlq.log, "%s", fault);
+        kafka_config_free(&arguments.kafka);
+        return EX_CONFIG;
+    }
+    if (arguments.is_check)
+        return check_topic(&dlq.settings, &arguments.kafka);
     cleanup_free char *stats_error = NULL;
     dlq.stats = stats_attach(arguments.common.stats_file, TOOL_DLQ, &stats_error);
     if (stats_error)

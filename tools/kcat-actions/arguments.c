@@ -10,6 +10,7 @@ enum {
     KEY_MAX_IN_FLIGHT,
     KEY_MAX_IN_FLIGHT_BYTES,
     KEY_DRAIN_TIMEOUT,
+    KEY_CHECK,
 };
 
 static const struct argp_option option_table[] = {
@@ -30,6 +31,7 @@ static const struct argp_option option_table[] = {
     {"max-in-flight", KEY_MAX_IN_FLIGHT, "N", 0, "Records not yet acknowledged at most (50000)", 2},
     {"max-in-flight-bytes", KEY_MAX_IN_FLIGHT_BYTES, "BYTES", 0, "Their bytes at most (64M)", 2},
     {"drain-timeout", KEY_DRAIN_TIMEOUT, "TIME", 0, "How long to wait at the end for acks (30s)", 2},
+    {"check", KEY_CHECK, NULL, 0, "Say whether the topics and the group could be read; read nothing", 3},
     {NULL, 'C', NULL, OPTION_HIDDEN, "", 3}, /* kcat's users type these two: they say what is so anyway */
     {NULL, 'J', NULL, OPTION_HIDDEN, "", 3},
     {0},
@@ -149,6 +151,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_DRAIN_TIMEOUT:
         consumer->drain_timeout_us = option_duration(state, "--drain-timeout", arg, 1000000);
+        return 0;
+    case KEY_CHECK:
+        arguments->is_check = true;
         return 0;
     case 'C':
     case 'J':

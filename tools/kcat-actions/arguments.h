@@ -10,6 +10,7 @@ struct arguments {
     struct consumer_options consumer;
     struct kafka_config kafka;
     const char *select;
+    bool is_check;
     const char **settings; /* -X and -F, in order; applied behind our defaults */
     bool *setting_is_file;
     size_t setting_count;

@@ -2,6 +2,7 @@
  * stands in loop.c; here everything is opened, and closed. */
 #include "arguments.h"
 
+#include "check.h"
 #include "common/signals.h"
 
 #include <sysexits.h>
@@ -31,19 +32,25 @@ static void count_abandoned(struct consumer *consumer, const char *stats_file)
     stats_close(file);
 }
 
-static bool apply_settings(struct arguments *arguments, const struct log *log)
+/* EX_OK, or the reason is told. */
+static int apply_settings(struct arguments *arguments, const struct log *log)
 {
     kafka_set_defaults(&arguments->kafka, &arguments->consumer);
+    cleanup_free char *fault = kafka_config_environment(&arguments->kafka);
+    if (fault) {
+        log_error(log, "%s", fault);
+        return EX_CONFIG;
+    }
     for (size_t i = 0; i < arguments->setting_count; i++) {
         cleanup_free char *error = arguments->setting_is_file[i]
                                        ? kafka_config_read_file(&arguments->kafka, arguments->settings[i])
                                        : kafka_config_set(&arguments->kafka, arguments->settings[i]);
         if (error) {
             log_error(log, "%s %s", arguments->setting_is_file[i] ? "-F" : "-X", error);
-            return false;
+            return EX_USAGE;
         }
     }
-    return true;
+    return EX_OK;
 }
 
 static bool open_select(struct consumer *consumer, const char *program)
@@ -81,8 +88,11 @@ static int finish(struct consumer *consumer)
 
 static int open_and_run(struct consumer *consumer, struct arguments *arguments)
 {
-    if (!apply_settings(arguments, &consumer->log))
-        return EX_USAGE;
+    int code = apply_settings(arguments, &consumer->log);
+    if (code)
+        return code;
+    if (arguments->is_check)
+        return check_run(&consumer->options, &arguments->kafka);
     if (!open_select(consumer, arguments->select) || !acks_open(consumer) ||
         !kafka_open(consumer, &arguments->kafka))
         return consumer->exit_code;
@@ -106,6 +116,8 @@ int main(int argc, char **argv)
     struct consumer consumer = {.options = arguments.consumer};
     options_apply(&arguments.common, &consumer.log, "kcat-actions");
     cleanup_free char *stats_error = NULL;
+    if (arguments.is_check) /* the slot of a pipeline that runs is not for us */
+        arguments.common.stats_file = NULL;
     consumer.stats = stats_attach(arguments.common.stats_file, TOOL_KCAT_ACTIONS, &stats_error);
     if (stats_error)
         log_warning(&consumer.log, "%s", stats_error);

@@ -72,9 +72,8 @@ static enum verdict stop(struct sink *sink, int code)
     return VERDICT_STOP;
 }
 
-/* The SQLSTATE in a message of verbosity PQERRORS_VERBOSE: "FATAL:  28P01: password …". libpq 15 keeps no
- * error fields of a failed connection, and the words are in the server's language. */
-static bool find_sqlstate(const char *message, char sqlstate[6])
+/* "FATAL:  28P01: password …" */
+bool connection_find_sqlstate(const char *message, char sqlstate[6])
 {
     for (const char *at = message; (at = strstr(at, ":  ")); at += 3)
         if (strspn(at + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && at[8] == ':') {
@@ -85,12 +84,11 @@ static bool find_sqlstate(const char *message, char sqlstate[6])
     return false;
 }
 
-/* The message without its SQLSTATE and the lines behind the first. */
-static char *plain_message(const char *message)
+char *connection_plain_message(const char *message)
 {
     char sqlstate[6];
     cleanup_free char *copy = xstrndup(message, strcspn(message, "\n"));
-    if (!find_sqlstate(copy, sqlstate))
+    if (!connection_find_sqlstate(copy, sqlstate))
         return xstrdup(copy);
     char *code = strstr(copy, sqlstate);
     while (code && strncmp(code - 3, ":  ", 3) != 0)
@@ -118,8 +116,8 @@ static enum verdict judge_connect_failure(struct sink *sink, const char *message
                                           "service file",          NULL};
     static const char *const tls[] = {"certificate", "SSL error", "does not support SSL", "sslmode", NULL};
     char sqlstate[6] = "";
-    cleanup_free char *plain = plain_message(message);
-    bool has_code = find_sqlstate(message, sqlstate);
+    cleanup_free char *plain = connection_plain_message(message);
+    bool has_code = connection_find_sqlstate(message, sqlstate);
     enum sqlstate_class class = sqlstate_classify(sqlstate);
     if ((has_code && sqlstate_is_permission(sqlstate)) || mentions(message, password)) {
         log_error(&sink->log, "%s; check the user, and the password in PGPASSWORD or ~/.pgpass", plain);

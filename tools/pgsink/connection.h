@@ -23,4 +23,10 @@ PGresult *connection_execute(struct sink *sink, const char *sql);
 /* Sends what libpq has buffered, waiting for room. False where the connection is lost. */
 bool connection_flush(struct sink *sink);
 
+/* The SQLSTATE in a message of verbosity PQERRORS_VERBOSE: libpq 15 keeps no error fields of a failed
+ * connection, and the words are in the server's language. */
+bool connection_find_sqlstate(const char *message, char sqlstate[6]);
+/* Such a message without its SQLSTATE and the lines behind the first; to be freed. */
+char *connection_plain_message(const char *message);
+
 #endif

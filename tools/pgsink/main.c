@@ -1,4 +1,5 @@
 /* pgsink - stores NDJSON in a PostgreSQL table. See pgsink.1. */
+#include "check.h"
 #include "common/options.h"
 #include "common/signals.h"
 #include "connection.h"
@@ -16,6 +17,7 @@ struct options {
     struct map_option *maps;
     int64_t max_rows, max_bytes, max_line;
     bool is_dry_run;
+    bool is_check;
 };
 
 enum {
@@ -31,6 +33,7 @@ enum {
     KEY_RETRY_FOR,
     KEY_CONNECTIONS,
     KEY_DRY_RUN,
+    KEY_CHECK,
 };
 
 static const struct argp_option option_table[] = {
@@ -49,6 +52,7 @@ static const struct argp_option option_table[] = {
     {"retry-for", KEY_RETRY_FOR, "TIME", 0, "Give up when PostgreSQL has refused for so long (never)", 2},
     {"connections", KEY_CONNECTIONS, "N", 0, "1, or 2 where the database is slower than the stream (2)", 2},
     {"dry-run", KEY_DRY_RUN, NULL, 0, "Show the mapping and check the events; write nothing", 3},
+    {"check", KEY_CHECK, NULL, 0, "Say whether the table takes events from this user; store nothing", 3},
     {0},
 };
 
@@ -150,6 +154,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_DRY_RUN:
         options->is_dry_run = true;
         return 0;
+    case KEY_CHECK:
+        options->is_check = true;
+        return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "\"%s\": there are no arguments; events come from stdin", arg);
         return 0;
@@ -205,6 +212,11 @@ int main(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &options);
     check_conninfo(options.sink.conninfo);
     options.sink.mapping.maps = options.maps;
+    if (options.is_check) {
+        int status = check_run(&options.sink);
+        free(options.maps);
+        return status;
+    }
 
     struct sink sink = {.options = options.sink,
                         .out = {.fd = STDOUT_FILENO},
