@@ -32,32 +32,15 @@ static int weight(rd_kafka_resp_err_t error)
 static void on_error(rd_kafka_t *kafka, int code, const char *reason, void *opaque)
 {
     struct kafka_check *check = opaque;
+    rd_kafka_resp_err_t error = kafka_true_error(code, reason);
     (void)kafka;
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
         check->are_all_down = true;
-    } else if (weight(code) > weight(check->error)) {
-        check->error = code;
+    } else if (weight(error) > weight(check->error)) {
+        check->error = error;
         free(check->message);
         check->message = xstrdup(reason);
     }
-}
-
-static bool has(const char *text, const char *part)
-{
-    return strstr(text, part) != NULL;
-}
-
-static const char *cure_of_tls(const char *message)
-{
-    if (has(message, "alert") || has(message, "client certificate"))
-        return "the broker wants a certificate of ours that it knows: check KAFKA_SSL_CERTIFICATE_LOCATION "
-               "and KAFKA_SSL_KEY_LOCATION";
-    if (has(message, "wrong version number") || has(message, "not SSL") || has(message, "unknown protocol"))
-        return "this listener does not speak TLS: check the port in KAFKA_BROKERS and "
-               "KAFKA_SECURITY_PROTOCOL";
-    return "the broker's certificate is not trusted: KAFKA_SSL_CA_LOCATION must name the CA that signed it, "
-           "and "
-           "KAFKA_BROKERS must have a host name that stands in it";
 }
 
 static void tell_unreached(const struct kafka_check *check)
@@ -66,18 +49,13 @@ static void tell_unreached(const struct kafka_check *check)
     switch (check->error) {
     case RD_KAFKA_RESP_ERR__AUTHENTICATION:
     case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
-        findings_fault(check->findings, EX_NOPERM,
-                       "Kafka %s refuses the login: %s; check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and "
-                       "KAFKA_SASL_MECHANISM",
-                       check->brokers, message);
-        return;
-    case RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM:
-        findings_fault(check->findings, EX_CONFIG, "Kafka %s: %s; check KAFKA_SASL_MECHANISM", check->brokers,
-                       message);
+        findings_fault(check->findings, EX_NOPERM, "Kafka %s refuses the login: %s; %s", check->brokers,
+                       message, kafka_cure(check->error, message));
         return;
     case RD_KAFKA_RESP_ERR__SSL:
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM:
         findings_fault(check->findings, EX_CONFIG, "Kafka %s: %s; %s", check->brokers, message,
-                       cure_of_tls(message));
+                       kafka_cure(check->error, message));
         return;
     case RD_KAFKA_RESP_ERR__RESOLVE:
         findings_fault(check->findings, EX_UNAVAILABLE, "Kafka %s: %s; check the host name in KAFKA_BROKERS",

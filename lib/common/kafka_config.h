@@ -43,5 +43,10 @@ enum kafka_verdict {
     KAFKA_BROKEN,    /* no retry will help: a missing codec, a bad configuration: EX_CONFIG */
 };
 enum kafka_verdict kafka_judge(rd_kafka_resp_err_t error);
+/* The client calls some faults of TLS, a refused certificate for one, a failure of transport, and only its
+ * message tells the two apart: RD_KAFKA_RESP_ERR__SSL for these, else the error itself. */
+rd_kafka_resp_err_t kafka_true_error(rd_kafka_resp_err_t error, const char *message);
+/* What to do about an error that is not KAFKA_RETRIES. */
+const char *kafka_cure(rd_kafka_resp_err_t error, const char *message);
 
 #endif

@@ -34,22 +34,19 @@ bool publisher_judge(struct publisher *publisher, rd_kafka_resp_err_t error, con
 {
     if (publisher->failure)
         return true; /* it was told */
+    error = kafka_true_error(error, what);
     switch (kafka_judge(error)) {
     case KAFKA_FORBIDDEN:
-        log_error(
-            publisher->log,
-            "Kafka refuses access: %s: %s; check sasl.username and sasl.password (-F), and that the user "
-            "may write to the topic",
-            what, rd_kafka_err2str(error));
+        log_error(publisher->log, "Kafka refuses access: %s: %s; %s", what, rd_kafka_err2str(error),
+                  kafka_cure(error, what));
         publisher->failure = EX_NOPERM;
         return true;
     case KAFKA_BROKEN:
         /* A broker that goes down in a handshake looks like a fault of TLS. */
         if (error == RD_KAFKA_RESP_ERR__SSL && was_connected(publisher))
             return false;
-        log_error(publisher->log,
-                  "the Kafka client cannot work as it is set up: %s: %s; check -b, -t, -X and -F", what,
-                  rd_kafka_err2str(error));
+        log_error(publisher->log, "the Kafka client cannot work as it is set up: %s: %s; %s", what,
+                  rd_kafka_err2str(error), kafka_cure(error, what));
         publisher->failure = EX_CONFIG;
         return true;
     default:

@@ -6,6 +6,7 @@
 #include <sysexits.h>
 
 #define ASK_TIMEOUT_MS 5000
+#define GROUP_TIMEOUT_MS 3000
 
 static bool is_forbidden(rd_kafka_resp_err_t error)
 {
@@ -61,12 +62,27 @@ static void check_topic(struct kafka_check *check, const char *topic)
                        rd_kafka_err2str(error));
 }
 
+/* librdkafka looks for the group's coordinator again and again, even where the broker refuses to name it, and
+ * tells of that besides. */
+static rd_kafka_resp_err_t told_meanwhile(rd_kafka_t *kafka, rd_kafka_resp_err_t error)
+{
+    rd_kafka_message_t *message;
+    while ((message = rd_kafka_consumer_poll(kafka, 200))) {
+        if (is_forbidden(message->err) && message->err != RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+            error = message->err;
+        rd_kafka_message_destroy(message);
+    }
+    return error;
+}
+
 /* Reads what the group has committed, which the right to read with the group implies. */
 static void check_group(struct kafka_check *check, const char *group, const char *topic)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, topic, 0);
-    rd_kafka_resp_err_t error = rd_kafka_committed(check->kafka, list, ASK_TIMEOUT_MS);
+    rd_kafka_resp_err_t error = rd_kafka_committed(check->kafka, list, GROUP_TIMEOUT_MS);
+    if (error == RD_KAFKA_RESP_ERR__TIMED_OUT || error == RD_KAFKA_RESP_ERR__WAIT_COORD)
+        error = told_meanwhile(check->kafka, error);
     /* What is said of the topic has been told. */
     if (!error && is_forbidden(list->elems[0].err) &&
         list->elems[0].err != RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)

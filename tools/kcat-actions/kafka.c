@@ -33,7 +33,7 @@ static void end_with(struct consumer *consumer, int code, const char *what, cons
 {
     if (consumer->exit_code)
         return;
-    log_error(&consumer->log, "%s: %s%s", what, message, cure);
+    log_error(&consumer->log, "%s: %s; %s", what, message, cure);
     consumer_drain(consumer, code);
 }
 
@@ -42,18 +42,16 @@ void kafka_note_error(struct consumer *consumer, rd_kafka_resp_err_t error, cons
 {
     const char *what = topic ? topic : "Kafka";
     stats_add(consumer->stats, COUNTER_kafka_errors, 1);
+    error = kafka_true_error(error, message);
     enum kafka_verdict verdict = kafka_judge(error);
     if (error == RD_KAFKA_RESP_ERR__SSL && consumer->was_connected)
         verdict = KAFKA_RETRIES;
     if (verdict == KAFKA_FORBIDDEN) {
-        end_with(consumer, EX_NOPERM, what, message, "; check the credentials and the rights of this client");
+        end_with(consumer, EX_NOPERM, what, message, kafka_cure(error, message));
         return;
     }
     if (verdict == KAFKA_BROKEN) {
-        end_with(consumer, EX_CONFIG, what, message,
-                 error == RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED
-                     ? "; this librdkafka lacks a codec that the records need"
-                     : "; check the configuration");
+        end_with(consumer, EX_CONFIG, what, message, kafka_cure(error, message));
         return;
     }
     if (error == RD_KAFKA_RESP_ERR__RESOLVE)
@@ -61,7 +59,7 @@ void kafka_note_error(struct consumer *consumer, rd_kafka_resp_err_t error, cons
     if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
         stats_set(consumer->stats, COUNTER_kafka_connected, 0);
         if (consumer->name_is_unknown && !consumer->was_connected) {
-            end_with(consumer, EX_UNAVAILABLE, what, "no broker's host name can be resolved", "; check -b");
+            end_with(consumer, EX_UNAVAILABLE, what, "no broker's host name can be resolved", "check -b");
             return;
         }
     }
@@ -69,7 +67,7 @@ void kafka_note_error(struct consumer *consumer, rd_kafka_resp_err_t error, cons
                             error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
                             error == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
     if (is_unknown_topic && consumer->options.ends_at_end) {
-        end_with(consumer, EX_UNAVAILABLE, what, "there is no such topic", "");
+        end_with(consumer, EX_UNAVAILABLE, what, "there is no such topic", "create it, or check -t");
         return;
     }
     if (is_unknown_topic ? log_is_due(&consumer->topic_log, LOG_INTERVAL_US)
