@@ -105,7 +105,9 @@ find_value() { # NAME ENVIRONMENT MEMBERS DEFAULT KIND
         esac
         unset "CONFIG_MEMBER_TYPE[$candidate]"
     done
-    [[ ${CONFIG_SOURCE[$name]} != *_FILE && ${CONFIG_SOURCE[$name]} != *_file ]] || read_secret "$name"
+    if [[ $5 == secret && ${CONFIG_SOURCE[$name]} == *_@(FILE|file) ]]; then
+        read_secret "$name"
+    fi
 }
 
 # The value is the path of a file; the secret is its first line.

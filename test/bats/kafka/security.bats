@@ -267,6 +267,17 @@ reject() { # of the topic
     tool_ends 77 "roup authorization failed" kcat-actions -t "$TOPIC" -g another-group
 }
 
+@test "a topic that is not there: 69, with the command that makes it; to look makes neither it nor the dead letters'" {
+    unset "${!KAFKA_S@}"
+    export KAFKA_BROKERS=$PLAIN_BROKERS KAFKA_TOPIC=no-such-topic
+    local try
+    for try in 1 2; do
+        check_tells 69 "kafka-topics.sh --create --topic no-such-topic" \
+            "no-such-topic-dlq for dead letters: is not there yet; the broker creates it" "takes events"
+    done
+    ((try == 2))
+}
+
 @test "dead letters that may not be written: run ends with 77, and nothing past the bad event is committed; allowed, all is safe" {
     use_topic "$(unique read)" "$(unique ok)"
     { serial_events 1 10 && echo nonsense && serial_events 11 20; } | publish_plainly
