@@ -104,6 +104,7 @@ start_role() { # ROLE
             --port-file "$runtime/health_port"
         ;;
     pipeline\ *)
+        rm -rf "$runtime/pipeline-${1#pipeline }" # of one that was killed; see has_begun
         # lib/pipeline sees to it that each tool has only the secrets that it needs.
         AGENT_ACTIONS_PIPELINE=${1#pipeline } start_child "$1" \
             "$LIBRARY/pipeline" "$EXEC_PATH" "$runtime/pipeline-${1#pipeline }" "$drain_timeout" "${KAFKA_OPTIONS[@]}"
@@ -223,9 +224,14 @@ begin_drain() {
     notify_stopping $((drain_timeout + 2 * DRAIN_MARGIN)) # last: it waits until systemd has taken it
 }
 
+# Before a pipeline has made its directory, SIGTERM just ends it: it has started nothing.
+has_begun() { # ROLE STATUS
+    [[ $2 != 143 || -e $runtime/pipeline-${1#pipeline } ]]
+}
+
 drained() { # ROLE STATUS
     [[ $1 != healthd ]] || return 0
-    if (($2 == 0)); then
+    if (($2 == 0)) || ! has_begun "$@"; then
         log INFO "$1 has drained"
         return
     fi
