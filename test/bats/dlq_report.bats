@@ -88,3 +88,17 @@ report() { # JQ
     KAFKA_BROKERS=no-such-host.invalid run "$AGENT_ACTIONS" dlq-report
     assert_status 69
 }
+
+@test "manual of agent-actions: the examples of --check, --print-config and dlq-report run as printed" {
+    bad_events | pgsink | dlq -t "$TOPIC-dlq" >/dev/null
+    awk '/^\.SH/ { in_examples = ($2 == "EXAMPLES") }
+        /^\.RE/ { inside = 0 }
+        inside && in_examples && /check|print|dlq-report/
+        /^\.RS/ { inside = 1 }' "$ROOT/scripts/agent-actions.1" | sed 's/\\-/-/g' >commands
+    assert_equal "$(wc -l <commands)" 4
+    PATH=$ROOT/scripts:$PATH run --separate-stderr bash -euo pipefail commands
+    assert_status 0
+    assert_contains "$output" "All is well."
+    assert_contains "$output" "6 dead letters"
+    assert_contains "$output" '[3,"duration_ms"]'
+}
