@@ -160,3 +160,13 @@ faults() {
     KAFKA_SECURITY_PROTOCOL=PLAINTEXT run kcat-actions -t "$TOPIC" -e
     assert_status 0
 }
+
+@test "the manual and the guide have every setting" {
+    local name
+    # shellcheck disable=SC1091
+    . "$ROOT/scripts/lib/config.bash"
+    for name in "${CONFIG_TABLE[@]%%|*}"; do
+        grep -q "^$name|" "$ROOT/scripts/agent-actions.1" || { echo "manual: $name" >&2 && return 1; }
+        grep -q "^| \`$name\`" "$ROOT/doc/deployment/configuration.md" || { echo "guide: $name" >&2 && return 1; }
+    done
+}
