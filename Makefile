@@ -54,7 +54,7 @@ say = $(if $(V),,@printf '  %-4s %s\n' $(1) $@;)
 
 .PHONY: all tests check fuzz install install-systemd uninstall clean
 .SECONDARY:
-all: $(BINARIES) $(BUILD)/bin/dev-broker $(BUILD)/bin/group-offsets $(BUILD)/bin/stats-writer
+all: $(BINARIES) $(BUILD)/bin/dev-broker $(BUILD)/bin/group-offsets $(BUILD)/bin/stats-writer $(BUILD)/lib/halt.so
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -82,6 +82,11 @@ $(BUILD)/bin/dev-broker $(BUILD)/bin/group-offsets: $(BUILD)/bin/%: $(BUILD)/obj
 $(BUILD)/bin/stats-writer: $(BUILD)/obj/test/support/stats-writer.o $(COMMON)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lm
+
+# halt.so: stops a tool at a named point, for the tests that kill it there. Not sanitized: it is preloaded.
+$(BUILD)/lib/halt.so: test/support/halt.c Makefile
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(ALL_CPPFLAGS) -std=gnu17 -O2 -g $(WARNINGS) -fPIC -shared -o $@ $< -ldl
 
 # healthd's page is a file of its own that the assembler puts in.
 $(BUILD)/obj/tools/healthd/page_html.o: tools/healthd/page.html
