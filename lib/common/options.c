@@ -44,15 +44,16 @@ static void print_version(FILE *stream, struct argp_state *state)
     fprintf(stream, "%s (agent-actions) %s\n", state->name, VERSION);
 }
 
-/* Where one is closed, the next thing to be opened would take its place: a socket would get our output. */
+/* Where one is closed, the next thing to be opened would take its place: a socket would get our output.
+ * Stderr last: what is opened in its place must not become stdin or stdout. */
 static void check_standard_streams(void)
 {
+    if (fcntl(STDIN_FILENO, F_GETFD) < 0 || fcntl(STDOUT_FILENO, F_GETFD) < 0) {
+        fprintf(stderr, "%s: stdin or stdout is closed\n", program_invocation_short_name);
+        exit(EX_IOERR);
+    }
     if (fcntl(STDERR_FILENO, F_GETFD) < 0 && open("/dev/null", O_WRONLY) < 0)
         exit(EX_IOERR);
-    if (fcntl(STDIN_FILENO, F_GETFD) >= 0 && fcntl(STDOUT_FILENO, F_GETFD) >= 0)
-        return;
-    fprintf(stderr, "%s: stdin or stdout is closed\n", program_invocation_short_name);
-    exit(EX_IOERR);
 }
 
 void options_init(void)
