@@ -220,3 +220,15 @@ kept_directory() {
     stop run
     assert_equal "$status" 0
 }
+
+@test "files where the fifos belong, and fifos that a killed script has left, are replaced" {
+    kept_directory
+    mkfifo "$RUNTIME_DIRECTORY/pipeline-0/pipe" # where it makes its pipes
+    echo 'no fifo' >"$RUNTIME_DIRECTORY/pipeline-0/acks"
+    echo 'no counters' >"$RUNTIME_DIRECTORY/stats"
+    start_pipeline
+    all_is_safe 100
+    assert_equal "$(rows_and_serials)" "100 100"
+    stop run
+    assert_equal "$status" 0
+}
