@@ -196,6 +196,9 @@ static char *set_defaults(struct arguments *arguments)
         {"message.max.bytes", "100000000"},
         {"partitioner", "murmur2_random"},
         {"topic.metadata.refresh.interval.ms", "10000"}, /* a topic made later must be found soon */
+        /* The client tries in silence; when it gives a message back we say why, and send it again. */
+        {"message.send.max.retries", "10"},
+        {"topic.metadata.propagation.max.ms", "5000"},
     };
     kafka_config_init(&arguments->kafka);
     for (size_t i = 0; i < sizeof properties / sizeof *properties; i++)
