@@ -196,9 +196,7 @@ static char *set_defaults(struct arguments *arguments)
         {"message.max.bytes", "100000000"},
         {"partitioner", "murmur2_random"},
         {"topic.metadata.refresh.interval.ms", "10000"}, /* a topic made later must be found soon */
-        /* The client tries in silence; when it gives a message back we say why, and send it again. */
-        {"message.send.max.retries", "10"},
-        {"topic.metadata.propagation.max.ms", "5000"},
+        {"topic.metadata.propagation.max.ms", "5000"},   /* one that is not there is told soon */
     };
     kafka_config_init(&arguments->kafka);
     for (size_t i = 0; i < sizeof properties / sizeof *properties; i++)
@@ -217,6 +215,17 @@ static bool too_large(void *data, uint64_t sequence, const char *topic)
     return dlq->settings.mode->too_large(dlq, sequence, topic);
 }
 
+/* The client tries again in silence, for ever. Of dead letters we would rather know the reason: it gives
+ * them back soon, and we send them again. That may change their order, which matters in the other modes. */
+static void limit_retries(struct kafka_config *kafka)
+{
+    char retries[16] = "";
+    size_t size = sizeof retries;
+    rd_kafka_conf_get(kafka->conf, "message.send.max.retries", retries, &size);
+    if (strcmp(retries, "2147483647") == 0) /* the library's default: nobody has set it */
+        kafka_config_default(kafka, "message.send.max.retries", "10");
+}
+
 /* Opens where the messages go. 0, or an exit status. */
 static int open_destination(struct dlq *dlq, struct kafka_config *kafka)
 {
@@ -230,6 +239,8 @@ static int open_destination(struct dlq *dlq, struct kafka_config *kafka)
     }
     dlq->publisher = (struct publisher){
         .owner = {dlq, confirmed, too_large}, .log = &dlq->log, .stats = dlq->stats, .event_fd = -1};
+    if (dlq->settings.mode == &dead_letters_mode)
+        limit_retries(kafka);
     char *error;
     rd_kafka_conf_t *conf = kafka_config_take(kafka, &error);
     if (conf)
