@@ -213,10 +213,13 @@ kept_directory() {
     start_pipeline 8>&- 9>&-
     wait_until '[[ $(metrics .messages_in_flight) == 100 ]]'
     printf '{"ack":[{"topic":"%s","partition":0,"next":1000}]}\n' "$TOPIC" >&8
+    # Had it been read, it would have been by the time that one more record is in flight.
+    serial_events 101 101 | produce "$TOPIC" -p 0
+    wait_until '[[ $(metrics .messages_in_flight) == 101 ]]'
     assert_equal "$(committed_records "$GROUP" "$TOPIC")" 0
     echo 'ROLLBACK;' >&9
-    all_is_safe 100
-    assert_equal "$(rows_and_serials)" "100 100"
+    all_is_safe 101
+    assert_equal "$(rows_and_serials)" "101 101"
     stop run
     assert_equal "$status" 0
 }
