@@ -7,7 +7,7 @@ bats_require_minimum_version 1.5.0
 load ../../support/helpers
 load ../../support/pipeline
 
-# Two brokers: the second is there so that it can be missing.
+# One broker; the test that needs a second one, so that it can be missing, starts it.
 setup_file() {
     OWN=$(mktemp -d "${TMPDIR:-/tmp}/dlq-faults.XXXXXX")
     export OWN
@@ -29,6 +29,9 @@ setup() {
 teardown() {
     exec 9>&-
     helpers_teardown
+    # The next test finds the first broker alone.
+    [[ ! -e $OWN/second/pid ]] || "$ROOT/test/kafka/start" --stop "$OWN/second"
+    kill -0 "$(<"$OWN/first/pid")" 2>/dev/null || "$ROOT/test/kafka/start" "$OWN/first"
     [[ -z $FULL_DISK ]] || umount "$FULL_DISK"
 }
 
