@@ -27,6 +27,7 @@ LIBS_dlq          := $(shell $(PKG_CONFIG) --libs rdkafka)
 LIBS_healthd      := $(shell $(PKG_CONFIG) --libs libmicrohttpd)
 LIBS_dev-broker   := $(shell $(PKG_CONFIG) --libs rdkafka)
 LIBS_group-offsets := $(LIBS_dev-broker)
+LIBS_group-members := $(LIBS_dev-broker)
 LIBS_unit          = $(shell $(PKG_CONFIG) --libs cmocka libcrypto rdkafka)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
@@ -54,7 +55,8 @@ say = $(if $(V),,@printf '  %-4s %s\n' $(1) $@;)
 
 .PHONY: all tests check fuzz install install-systemd uninstall clean
 .SECONDARY:
-all: $(BINARIES) $(BUILD)/bin/dev-broker $(BUILD)/bin/group-offsets $(BUILD)/bin/stats-writer $(BUILD)/lib/halt.so
+all: $(BINARIES) $(BUILD)/bin/dev-broker $(BUILD)/bin/group-offsets $(BUILD)/bin/group-members \
+     $(BUILD)/bin/stats-writer $(BUILD)/lib/halt.so
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -73,8 +75,8 @@ endef
 $(foreach tool,$(TOOLS),$(eval $(call tool_rule,$(tool))))
 
 # dev-broker: the embedded broker of ./scripts/demo and the tests, librdkafka's mock cluster as a process.
-# group-offsets: shows the tests how far a consumer group is.
-$(BUILD)/bin/dev-broker $(BUILD)/bin/group-offsets: $(BUILD)/bin/%: $(BUILD)/obj/test/support/%.o
+# group-offsets, group-members: show the tests how far a consumer group is, and who is in it.
+$(BUILD)/bin/dev-broker $(BUILD)/bin/group-offsets $(BUILD)/bin/group-members: $(BUILD)/bin/%: $(BUILD)/obj/test/support/%.o
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_$*)
 
