@@ -139,7 +139,7 @@ static enum verdict judge_connect_failure(struct sink *sink, const char *message
         log_error(&sink->log, "%s; check PGHOST or -d", plain);
         return stop(sink, EX_UNAVAILABLE);
     }
-    if (log_is_due(&sink->retry_log, 10000000))
+    if (log_is_due(&sink->connect_log, 10000000))
         log_warning(&sink->log, "%s; trying again", plain);
     connection_close(sink);
     return VERDICT_RETRY;
@@ -180,7 +180,7 @@ static enum verdict connect_once(struct sink *sink)
         return stop(sink, EX_OSERR);
     PQsetErrorVerbosity(sink->connection, PQERRORS_VERBOSE);
     if (!wait_for_connection(sink)) {
-        if (log_is_due(&sink->retry_log, 10000000))
+        if (log_is_due(&sink->connect_log, 10000000))
             log_warning(&sink->log, "PostgreSQL did not answer within %d s; trying again",
                         CONNECT_TIMEOUT_US / 1000000);
         connection_close(sink);
@@ -207,7 +207,7 @@ static enum verdict set_up_session(struct sink *sink)
 {
     if (set_session(sink))
         return VERDICT_DONE;
-    if (log_is_due(&sink->retry_log, 10000000))
+    if (log_is_due(&sink->connect_log, 10000000))
         log_warning(&sink->log, "could not set up the session: %s", PQerrorMessage(sink->connection));
     connection_close(sink);
     return VERDICT_RETRY;
@@ -269,7 +269,7 @@ enum verdict connection_read_table(struct sink *sink, bool *is_changed)
     if (!table) {
         enum sqlstate_class class = sqlstate_classify(sqlstate);
         if (class == SQLSTATE_TRANSIENT) {
-            if (log_is_due(&sink->retry_log, 10000000))
+            if (log_is_due(&sink->connect_log, 10000000))
                 log_warning(&sink->log, "could not read the catalogue: %s; trying again", message);
             connection_close(sink);
             return VERDICT_RETRY;
@@ -307,6 +307,7 @@ enum verdict connection_ensure(struct sink *sink)
         log_warning(&sink->log, "connected to PostgreSQL again");
     }
     sink->was_connected = true;
+    sink->connect_log.last = 0;
     stats_set(sink->stats, COUNTER_database_connected, 1);
     return VERDICT_DONE;
 }

@@ -71,6 +71,7 @@ struct sink {
     struct backoff backoff;
     int64_t refused_since; /* monotonic microseconds, 0: all is well */
     struct log_limit retry_log;
+    struct log_limit connect_log; /* apart: why a lost connection cannot be had again is news */
 
     struct intake intake;
     struct batch batches[BATCHES];

@@ -207,6 +207,7 @@ refusals() {
     refused=$(refusals)
     kill -CONT "$pid"
     wait_until "((\$(refusals) >= $refused + 3))"
+    grep -qE '(too many clients|remaining connection slots).*trying again' run.log
     assert_equal "$(counters .database_connected)" 0
     admin "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()" >/dev/null
     end_well
