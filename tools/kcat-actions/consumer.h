@@ -1,6 +1,7 @@
 /* consumer.h - kcat-actions' whole state, and who does what with it.
  *
  *   kafka.c      the client: its configuration, its errors, commits
+ *   prefetch.c   how far the client reads ahead
  *   group.c      membership: assignment, and revocation after a drain
  *   adhoc.c      partitions and offsets given by hand (-p, -o)
  *   records.c    from records to lines on stdout
@@ -54,6 +55,13 @@ struct revocation {
     int64_t deadline;                            /* monotonic microseconds */
 };
 
+/* See prefetch.c. */
+struct prefetch {
+    bool needs_waking;         /* this librdkafka sleeps while its queue is full */
+    char *username, *password; /* of SASL as they are set */
+    size_t taken;              /* bytes since the last wake-up */
+};
+
 struct consumer {
     struct consumer_options options;
     struct log log;
@@ -61,6 +69,7 @@ struct consumer {
     int signal_fd;
 
     rd_kafka_t *kafka;
+    struct prefetch prefetch;
     rd_kafka_queue_t *queue;
     int queue_fd;         /* readable when the queue may hold something */
     bool was_connected;   /* some broker has answered */
@@ -118,6 +127,13 @@ void kafka_leave(struct consumer *consumer);
 /* Gives the client back, the last thing to be done: librdkafka can wait for its threads for ever (2.0.2 does
  * after a topic was deleted and made anew), then the process exits with `code` from here. */
 void kafka_destroy(struct consumer *consumer, int code);
+
+/* prefetch.c: our defaults; then what it needs of the client that was made. */
+void prefetch_set_defaults(struct kafka_config *config);
+void prefetch_open(struct prefetch *prefetch, rd_kafka_t *kafka);
+/* A record of so many bytes has left the client's queue. */
+void prefetch_took(struct prefetch *prefetch, rd_kafka_t *kafka, size_t bytes);
+void prefetch_close(struct prefetch *prefetch);
 
 /* group.c */
 void group_rebalance(rd_kafka_t *kafka, rd_kafka_resp_err_t error,

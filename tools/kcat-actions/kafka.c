@@ -112,8 +112,7 @@ static void on_commit(rd_kafka_t *kafka, rd_kafka_resp_err_t error, rd_kafka_top
     }
 }
 
-/* Defaults of ours, set before the user's words. From 2.2 on librdkafka can keep its queue small at full
- * speed; before, a small queue stalls for a second whenever it is full. */
+/* Defaults of ours, set before the user's words. */
 void kafka_set_defaults(struct kafka_config *config, const struct consumer_options *options)
 {
     bool commits = options->acks || options->commits_on_write;
@@ -134,9 +133,7 @@ void kafka_set_defaults(struct kafka_config *config, const struct consumer_optio
     kafka_config_default(config, "topic.metadata.refresh.interval.ms", "5000");
     kafka_config_default(config, "reconnect.backoff.max.ms", "2000");
     kafka_config_default(config, "socket.nagle.disable", "true");
-    bool is_modern = kafka_config_default(config, "fetch.queue.backoff.ms", "5");
-    kafka_config_default(config, "queued.max.messages.kbytes", is_modern ? "4096" : "32768");
-    kafka_config_default(config, "fetch.message.max.bytes", is_modern ? "262144" : "524288");
+    prefetch_set_defaults(config);
 }
 
 bool kafka_open(struct consumer *consumer, struct kafka_config *config)
@@ -164,6 +161,7 @@ bool kafka_open(struct consumer *consumer, struct kafka_config *config)
         consumer->exit_code = EX_CONFIG;
         return false;
     }
+    prefetch_open(&consumer->prefetch, consumer->kafka);
     rd_kafka_poll_set_consumer(consumer->kafka);
     consumer->queue = rd_kafka_queue_get_consumer(consumer->kafka);
     consumer->queue_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

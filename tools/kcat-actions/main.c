@@ -125,6 +125,7 @@ int main(int argc, char **argv)
     consumer.signal_fd = signals_init();
     int code = open_and_run(&consumer, &arguments);
     kafka_config_free(&arguments.kafka);
+    prefetch_close(&consumer.prefetch);
     tracker_free(&consumer.tracker);
     jq_program_free(consumer.select);
     buffer_free(&consumer.scratch);

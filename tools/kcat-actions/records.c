@@ -173,6 +173,7 @@ static bool take_waiting(struct consumer *consumer, size_t most)
             stats_set(consumer->stats, COUNTER_kafka_connected, !message->err);
         }
         take(consumer, message);
+        prefetch_took(&consumer->prefetch, consumer->kafka, message->len + message->key_len);
         rd_kafka_message_destroy(message);
         /* A revocation, the last record wanted, or a fault: what follows is not for us. */
         if (consumer->revocation.partitions || consumer->is_draining)
