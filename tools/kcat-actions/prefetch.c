@@ -1,5 +1,5 @@
-/* How far librdkafka reads ahead: 4 MB, whatever waits in Kafka. That is enough for full speed as long as
- * the next fetch goes out soon after the queue has room again.
+/* How far librdkafka reads ahead: 1 MB, whatever waits in Kafka. That is enough for full speed as long as the
+ * next fetch goes out soon after the queue has room again.
  *
  * From 2.2 on that is fetch.queue.backoff.ms. Before, the broker's thread finds its queue full, goes to sleep
  * for a second, and wakes up early only for an operation that comes to it. Taking records out of the queue is
@@ -11,15 +11,15 @@
 
 #define FIRST_WITH_BACKOFF 0x02020000
 /* Bytes taken until the next wake-up: a fraction of the queue, and of what a fetch brings. */
-#define WAKE_EVERY ((size_t)256 * 1024)
+#define WAKE_EVERY ((size_t)128 * 1024)
 /* What a record costs beside its bytes. The queue is bounded by the number of records too. */
 #define RECORD_BYTES 64
 
 void prefetch_set_defaults(struct kafka_config *config)
 {
     kafka_config_default(config, "fetch.queue.backoff.ms", "5"); /* not known before 2.2 */
-    kafka_config_default(config, "queued.max.messages.kbytes", "4096");
-    kafka_config_default(config, "fetch.message.max.bytes", "262144");
+    kafka_config_default(config, "queued.max.messages.kbytes", "1024");
+    kafka_config_default(config, "fetch.message.max.bytes", "131072");
 }
 
 static char *setting(const rd_kafka_conf_t *conf, const char *property)
