@@ -46,13 +46,13 @@ no_clients() {
 
 empty_table() { # TABLE
     [[ $1 != - ]] || return 0
-    # What was loaded once is replayed each time.
-    [[ $1 == replayed ]] || sql "TRUNCATE $1"
+    # What was loaded once is replayed each time; plot.bash fills `grown` itself.
+    [[ $1 == replayed || $1 == grown ]] || sql "TRUNCATE $1"
     sql CHECKPOINT
     wait_until no_clients
 }
 
-check_rows() { # CONTENDER TABLE DATA OUT
+check_rows() { # CONTENDER TABLE DATA OUT; rows_before: what the table had
     local expected=$EVENTS rows committed rejected=0
     case $1 in
     pgsink_poison) expected=$(<"$DATA/poison.good") ;;
@@ -64,7 +64,7 @@ check_rows() { # CONTENDER TABLE DATA OUT
         return 1
     fi
     [[ $2 != - ]] || return 0
-    rows=$(count_rows "$2")
+    rows=$(($(count_rows "$2") - rows_before))
     [[ $rows == "$expected" ]] || { complain "$2 has $rows rows, $expected are right" && return 1; }
     if [[ -e $4/rejects ]]; then
         rejected=$(wc -l <"$4/rejects")
@@ -88,7 +88,7 @@ record() { # SECTION CONTENDER ROUND DATA OUT POSTGRES_TICKS KAFKA_TICKS BUSY_TI
     [[ $4 != empty ]] || events=0
     wall=$(<"$5/wall")
     for process in "${PROCESSES[@]}"; do
-        for file in "$5/process.$process" "$5/process.$process".[12]; do
+        for file in "$5/process.$process" "$5/process.$process".[1-4]; do
             [[ -e $file ]] || continue
             read -r user system memory <"$file"
             us=$(((10#${user/./} + 10#${system/./}) * 10000))
@@ -118,6 +118,8 @@ try() { # ENTRY ROUND
     local status=0 sample postgres_before kafka_before busy_before start
     local -a maps
     IFS='|' read -r section contender data table title <<<"$1"
+    local rows_before=0
+    [[ $table != grown ]] || rows_before=$(count_rows grown)
     rm -rf "$out"
     mkdir "$out"
     GROUP=$(unique bench)
