@@ -50,6 +50,7 @@ enum tool { TOOL_NONE, TOOL_KCAT_ACTIONS, TOOL_BATCH, TOOL_PGSINK, TOOL_DLQ, TOO
     X(offset_resets,       COUNTER, KCAT_ACTIONS, "Times a position was gone and was reset")                 \
     X(pauses,              COUNTER, KCAT_ACTIONS, "Times the partitions were paused since downstream was slow") \
     X(kafka_connected,     GAUGE,   KCAT_ACTIONS, "1 while a broker answers")                                \
+    X(kafka_refused_since, TIME,    KCAT_ACTIONS, "Since when no broker has answered, 0 while one does")     \
     X(kafka_errors,        COUNTER, KCAT_ACTIONS, "Errors told by the Kafka client")                         \
     X(draining,            GAUGE,   KCAT_ACTIONS, "1 while shutting down")                                   \
     X(lines_batched,       COUNTER, BATCH,        "Lines passed on")                                         \
@@ -61,6 +62,10 @@ enum tool { TOOL_NONE, TOOL_KCAT_ACTIONS, TOOL_BATCH, TOOL_PGSINK, TOOL_DLQ, TOO
     X(rows_updated,        COUNTER, PGSINK,       "Rows updated (--on-conflict update)")                     \
     X(rows_duplicate,      COUNTER, PGSINK,       "Events whose row was there already")                      \
     X(rows_rejected,       COUNTER, PGSINK,       "Events rejected: they cannot be stored")                  \
+    X(rejects_undecodable, COUNTER, PGSINK,       "Of the events rejected: no JSON object")                  \
+    X(rejects_value,       COUNTER, PGSINK,       "Of the events rejected: a value its column cannot take (SQLSTATE 22)") \
+    X(rejects_constraint,  COUNTER, PGSINK,       "Of the events rejected: against a constraint (SQLSTATE 23)") \
+    X(rejects_other,       COUNTER, PGSINK,       "Of the events rejected: for another reason")              \
     X(rejects_passed,      COUNTER, PGSINK,       "Rejects of earlier tools passed on")                      \
     X(members_unknown,     COUNTER, PGSINK,       "Members that no column takes")                            \
     X(batches_processed,   COUNTER, PGSINK,       "Transactions committed")                                  \

@@ -76,6 +76,18 @@ static void observe_latency(struct sink *sink, const struct batch *batch)
                           1);
 }
 
+/* Why the event was rejected, in the classes that an operator tells apart. */
+static enum counter reject_class(const struct fault *fault)
+{
+    bool is_value = strncmp(fault->sqlstate, "22", 2) == 0;
+    if (is_value && !fault->column &&
+        (strcmp(fault->sqlstate, "22P02") == 0 || strcmp(fault->sqlstate, "22023") == 0))
+        return COUNTER_rejects_undecodable;
+    if (is_value)
+        return COUNTER_rejects_value;
+    return strncmp(fault->sqlstate, "23", 2) == 0 ? COUNTER_rejects_constraint : COUNTER_rejects_other;
+}
+
 static bool is_foreign(struct sink *sink)
 {
     double ratio = (double)sink->rejects_total / (double)sink->events_total;
@@ -95,8 +107,12 @@ enum verdict report_batch(struct sink *sink, const struct batch *batch, const st
 {
     size_t rejected = 0, passed = 0;
     for (size_t i = 0; i < batch->count; i++) {
-        rejected += batch->entries[i].state == ENTRY_REJECTED;
-        passed += batch->entries[i].state == ENTRY_PASSED;
+        const struct entry *entry = &batch->entries[i];
+        passed += entry->state == ENTRY_PASSED;
+        if (entry->state != ENTRY_REJECTED)
+            continue;
+        rejected++;
+        stats_add(sink->stats, reject_class(&batch->faults[entry->fault]), 1);
     }
     sink->events_total += batch->count;
     sink->rejects_total += rejected;
