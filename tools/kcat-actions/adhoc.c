@@ -150,7 +150,7 @@ bool adhoc_assign(struct consumer *consumer)
     }
     if (is_good) {
         consumer->is_assigned = consumer->was_connected = true;
-        stats_set(consumer->stats, COUNTER_kafka_connected, 1);
+        kafka_note_connection(consumer, true);
         stats_set(consumer->stats, COUNTER_partitions_assigned, (uint64_t)list->cnt);
     }
     rd_kafka_topic_partition_list_destroy(list);

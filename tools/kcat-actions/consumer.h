@@ -119,6 +119,8 @@ bool kafka_open(struct consumer *consumer, struct kafka_config *config);
 void kafka_store(struct consumer *consumer, struct tracked_partition *partition);
 /* Commits the safe offsets of `partitions` (NULL: all that are assigned) and waits for the broker. */
 void kafka_commit(struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions);
+/* Counts whether a broker answers, and since when none does. */
+void kafka_note_connection(struct consumer *consumer, bool is_connected);
 /* An error told in place of a record. */
 void kafka_note_error(struct consumer *consumer, rd_kafka_resp_err_t error, const char *message,
                       const char *topic);

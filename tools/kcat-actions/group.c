@@ -98,7 +98,7 @@ static void assign(struct consumer *consumer, rd_kafka_topic_partition_list_t *p
     rd_kafka_error_t *error = NULL;
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
     consumer->is_assigned = consumer->was_connected = true;
-    stats_set(consumer->stats, COUNTER_kafka_connected, 1);
+    kafka_note_connection(consumer, true);
     mark_assigned(consumer, partitions);
     if (is_cooperative(consumer->kafka))
         error = rd_kafka_incremental_assign(consumer->kafka, partitions);

@@ -57,7 +57,7 @@ void kafka_note_error(struct consumer *consumer, rd_kafka_resp_err_t error, cons
     if (error == RD_KAFKA_RESP_ERR__RESOLVE)
         consumer->name_is_unknown = true;
     if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
-        stats_set(consumer->stats, COUNTER_kafka_connected, 0);
+        kafka_note_connection(consumer, false);
         if (consumer->name_is_unknown && !consumer->was_connected) {
             end_with(consumer, EX_UNAVAILABLE, what, "no broker's host name can be resolved", "check -b");
             return;
@@ -86,6 +86,25 @@ static void on_error(rd_kafka_t *kafka, int error, const char *reason, void *opa
         reason = fatal;
     }
     kafka_note_error(opaque, (rd_kafka_resp_err_t)error, reason, NULL);
+}
+
+void kafka_note_connection(struct consumer *consumer, bool is_connected)
+{
+    stats_set(consumer->stats, COUNTER_kafka_connected, is_connected);
+    if (is_connected)
+        stats_set(consumer->stats, COUNTER_kafka_refused_since, 0);
+    else if (!stats_get(consumer->stats, COUNTER_kafka_refused_since))
+        stats_set(consumer->stats, COUNTER_kafka_refused_since, (uint64_t)now_microseconds());
+}
+
+/* On an idle topic nothing else tells that a broker is back, or that the last one went. The state of a
+ * broker is in capitals in librdkafka's statistics (STATISTICS.md), that of a group is not. */
+static int on_statistics(rd_kafka_t *kafka, char *json, size_t len, void *opaque)
+{
+    static const char is_up[] = "\"state\":\"UP\"";
+    (void)kafka;
+    kafka_note_connection(opaque, memmem(json, len, is_up, sizeof is_up - 1) != NULL);
+    return 0; /* librdkafka frees the text */
 }
 
 static void on_commit(rd_kafka_t *kafka, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *offsets,
@@ -123,6 +142,7 @@ void kafka_set_defaults(struct kafka_config *config, const struct consumer_optio
     kafka_config_default(config, "auto.offset.reset",
                          options->start_kind == OFFSET_END ? "latest" : "earliest");
     kafka_config_default(config, "enable.partition.eof", "true");
+    kafka_config_default(config, "statistics.interval.ms", "2000");
     if (options->ends_at_end) /* the end is told by an empty fetch, for which the broker waits so long */
         kafka_config_default(config, "fetch.wait.max.ms", "20");
     kafka_config_default(config, "partition.assignment.strategy", "cooperative-sticky");
@@ -153,6 +173,7 @@ bool kafka_open(struct consumer *consumer, struct kafka_config *config)
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_offset_commit_cb(conf, on_commit);
+    rd_kafka_conf_set_stats_cb(conf, on_statistics);
     rd_kafka_conf_set_rebalance_cb(conf, group_rebalance);
     consumer->kafka = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof reason);
     if (!consumer->kafka) {

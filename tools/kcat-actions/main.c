@@ -29,6 +29,7 @@ static void count_abandoned(struct consumer *consumer, const char *stats_file)
     stats_add(consumer->stats, COUNTER_records_abandoned, left);
     stats_set(consumer->stats, COUNTER_records_in_flight, 0);
     stats_set(consumer->stats, COUNTER_draining, 0);
+    stats_set(consumer->stats, COUNTER_kafka_refused_since, 0);
     stats_close(file);
 }
 

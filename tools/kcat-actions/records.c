@@ -168,9 +168,10 @@ static bool take_waiting(struct consumer *consumer, size_t most)
         rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->kafka, 0);
         if (!message)
             return false;
-        if (!consumer->was_connected || !stats_get(consumer->stats, COUNTER_kafka_connected)) {
-            consumer->was_connected |= !message->err;
-            stats_set(consumer->stats, COUNTER_kafka_connected, !message->err);
+        /* Only the first: later ones may have waited in our queue since before the broker went. */
+        if (!consumer->was_connected && !message->err) {
+            consumer->was_connected = true;
+            kafka_note_connection(consumer, true);
         }
         take(consumer, message);
         prefetch_took(&consumer->prefetch, consumer->kafka, message->len + message->key_len);
