@@ -365,11 +365,11 @@ once() { # JQ PROGRAM
 
 @test "healthd: /history has a sample each second, and leaves out what one has" {
     play kcat 0 kcat-actions records_consumed=10 records_in_flight=3 topic/0=1,1,9
-    play_with_changes pgsink 0 pgsink rows_inserted=6 rows_rejected=1
+    play_with_changes pgsink 0 pgsink rows_inserted=6 rows_rejected=1 rejects_value=1
     serve
     wait_until '(($(get /history | jq ".samples | length") >= 1))' 5
-    assert_equal "$(get /history | jq -c '[.interval_seconds, .members, .samples[0][1:]]')" \
-        '[1,["time","consumed","inserted","failed","lag","in_flight","batch_ms"],[10,6,1,8,3,null]]'
+    assert_equal "$(get /history | jq -c '[.interval_seconds, .members, .samples[0][1:13]]')" \
+        '[1,["time","consumed","inserted","failed","lag","in_flight","batch_ms","latency_p50_ms","latency_p99_ms","rejects_undecodable","rejects_value","rejects_constraint","rejects_other","memory_kib"],[10,6,1,8,3,null,null,null,0,1,0,0]]'
     tell pgsink batch_duration=5000*2
     wait_until '[[ $(get /history | jq -c "[.samples[][6]] | map(values + 0)") == "[5]" ]]' 5
     wait_until '(($(get /history | jq ".samples | length") >= 3))' 5

@@ -94,12 +94,19 @@ static void free_history(void *cls)
 
 static enum MHD_Result answer_history(const struct http_request *request)
 {
-    const char *text = argument(request, "since");
-    int64_t since = 0;
-    if (text && !parse_count(text, 0, INT64_MAX, &since))
+    const char *since_text = argument(request, "since"), *pipeline_text = argument(request, "pipeline");
+    const struct history *history = &request->monitor->history;
+    int64_t since = 0, pipeline = 0;
+    if (since_text && !parse_count(since_text, 0, INT64_MAX, &since))
         return http_send_error(request, MHD_HTTP_BAD_REQUEST, "since is a time in milliseconds since 1970");
+    if (pipeline_text && !parse_count(pipeline_text, 0, UINT32_MAX, &pipeline))
+        return http_send_error(request, MHD_HTTP_BAD_REQUEST, "pipeline is the number of one");
+    if (pipeline_text)
+        history = monitor_history(request->monitor, (uint32_t)pipeline);
+    if (!history)
+        return http_send_error(request, MHD_HTTP_NOT_FOUND, "of this pipeline no history is kept");
     struct history_stream *stream = xmalloc(sizeof *stream);
-    history_stream_init(stream, &request->monitor->history, since);
+    history_stream_init(stream, history, since);
     struct MHD_Response *response =
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, read_history, stream, free_history);
     if (response)

@@ -9,18 +9,47 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-__attribute__((format(printf, 2, 3))) static void add_reason(struct verdict *verdict, const char *format, ...)
+/* What to do, for each kind of finding. Commands stand between backquotes. */
+static const char cure_start[] = "Start one: `systemctl start agent-actions`, or `agent-actions run`. If it "
+                                 "ended by itself, its log says why: "
+                                 "`journalctl -u agent-actions`.";
+static const char cure_file[] = "It is the file that the tools got by AGENT_ACTIONS_STATS or --stats.";
+static const char cure_gone[] =
+    "Nothing is lost, and the supervising script starts it again. If it stays so, its log says why: "
+    "`journalctl -u agent-actions`.";
+static const char cure_hangs[] =
+    "The process is stopped or hangs. Killing it is safe: the pipeline starts again where it was.";
+static const char cure_kafka[] =
+    "Nothing is lost, and it goes on by itself. See whether the brokers run and can be reached from here: "
+    "`kcat -L -b $KAFKA_BROKERS`.";
+static const char cure_database[] = "Nothing is lost: events wait in Kafka, and it goes on by itself. See "
+                                    "whether PostgreSQL runs, has room on "
+                                    "its disk and takes connections. The log of pgsink has its error.";
+static const char cure_dlq[] = "Nothing is lost: no offset is committed before the dead letters are safe. "
+                               "See whether the brokers run, and "
+                               "whether the topic exists and may be written. The log of dlq has the error.";
+static const char cure_progress[] =
+    "See what the database waits for (locks and long transactions: `psql -c 'TABLE pg_stat_activity'`), and "
+    "what the logs say. Killing a tool is safe: the pipeline starts again where it was.";
+static const char cure_draining[] =
+    "Nothing to do: no more is read, what is in flight is made safe, then it ends.";
+static const char cure_rejects[] =
+    "Their neighbours were stored. See the reasons: `agent-actions kcat-actions -t $KAFKA_TOPIC-dlq -e | jq "
+    ".payload.error`. When the cause is mended: `agent-actions replay`.";
+
+__attribute__((format(printf, 4, 5))) static void add(struct verdict *verdict, bool is_fault,
+                                                      const char *cure, const char *format, ...)
 {
-    cleanup_free char *text = NULL;
+    char *text = NULL;
     va_list arguments;
     va_start(arguments, format);
     int len = vasprintf(&text, format, arguments);
     va_end(arguments);
-    verdict->is_healthy = false;
-    if (len >= 0)
-        buffer_append(&verdict->reasons, text, (size_t)len + 1);
-    else
-        text = NULL;
+    if (is_fault)
+        verdict->is_healthy = false;
+    verdict->findings = xreallocarray(verdict->findings, verdict->count + 1, sizeof *verdict->findings);
+    verdict->findings[verdict->count++] =
+        (struct finding){is_fault, len < 0 ? xstrdup("out of memory") : text, cure};
 }
 
 static int64_t seconds(int64_t microseconds)
@@ -109,7 +138,8 @@ static void judge_presence(struct verdict *verdict, const struct pipeline_view *
         return;
     for (enum tool tool = TOOL_NONE + 1; tool < TOOL_COUNT; tool++)
         if (pipeline_lacks(pipeline, tool))
-            add_reason(verdict, "pipeline %" PRIu32 ": %s is gone", pipeline->number, tool_names[tool]);
+            add(verdict, true, cure_gone, "pipeline %" PRIu32 ": %s is gone", pipeline->number,
+                tool_names[tool]);
 }
 
 static void judge_heartbeats(struct verdict *verdict, const struct snapshot *snapshot, int64_t limit)
@@ -118,18 +148,31 @@ static void judge_heartbeats(struct verdict *verdict, const struct snapshot *sna
         const struct tool_view *tool = &snapshot->tools[i];
         int64_t age = snapshot->taken - tool->heartbeat;
         if (tool->is_alive && age > limit)
-            add_reason(verdict, "pipeline %" PRIu32 ": the last heartbeat of %s is %" PRId64 " s old",
-                       tool->pipeline, tool_names[tool->tool], seconds(age));
+            add(verdict, true, cure_hangs,
+                "pipeline %" PRIu32 ": the last heartbeat of %s is %" PRId64 " s old", tool->pipeline,
+                tool_names[tool->tool], seconds(age));
     }
 }
 
+/* A refusal is told at once; it is a fault when it lasts. */
 static void judge_refusal(struct verdict *verdict, const struct pipeline_view *pipeline, int64_t now,
-                          enum counter since, int64_t limit, const char *who)
+                          enum counter since, int64_t limit, const char *what, const char *cure)
 {
-    uint64_t start = pipeline->figures.counters[since];
-    if (start && now - (int64_t)start > limit)
-        add_reason(verdict, "pipeline %" PRIu32 ": %s has refused for %" PRId64 " s", pipeline->number, who,
-                   seconds(now - (int64_t)start));
+    int64_t start = (int64_t)pipeline->figures.counters[since];
+    if (start)
+        add(verdict, now - start > limit, cure, "pipeline %" PRIu32 ": %s for %" PRId64 " s",
+            pipeline->number, what, seconds(now > start ? now - start : 0));
+}
+
+static void judge_refusals(struct verdict *verdict, const struct pipeline_view *pipeline, int64_t now,
+                           const struct health_limits *limits)
+{
+    judge_refusal(verdict, pipeline, now, COUNTER_kafka_refused_since, limits->kafka,
+                  "no broker of Kafka has answered", cure_kafka);
+    judge_refusal(verdict, pipeline, now, COUNTER_database_refused_since, limits->database,
+                  "PostgreSQL has refused", cure_database);
+    judge_refusal(verdict, pipeline, now, COUNTER_dlq_refused_since, limits->dlq,
+                  "the dead letter queue has refused", cure_dlq);
 }
 
 static void judge_progress(struct verdict *verdict, const struct pipeline_view *pipeline,
@@ -139,11 +182,31 @@ static void judge_progress(struct verdict *verdict, const struct pipeline_view *
         return;
     int64_t stuck = stuck_for(pipeline, snapshot, watch);
     if (stuck > limit)
-        add_reason(verdict,
-                   "pipeline %" PRIu32 ": no record was acknowledged for %" PRId64 " s, with %" PRIu64
-                   " in flight and a lag of %" PRIu64,
-                   pipeline->number, seconds(stuck), pipeline->figures.counters[COUNTER_records_in_flight],
-                   pipeline->lag);
+        add(verdict, true, cure_progress,
+            "pipeline %" PRIu32 ": no record was acknowledged for %" PRId64 " s, with %" PRIu64
+            " in flight and a lag of %" PRIu64,
+            pipeline->number, seconds(stuck), pipeline->figures.counters[COUNTER_records_in_flight],
+            pipeline->lag);
+}
+
+static bool is_draining(const struct pipeline_view *pipeline)
+{
+    return pipeline_has(pipeline, TOOL_KCAT_ACTIONS) && pipeline->figures.counters[COUNTER_draining];
+}
+
+static void judge_draining(struct verdict *verdict, const struct snapshot *snapshot)
+{
+    size_t draining = 0, running = 0;
+    for (size_t i = 0; i < snapshot->pipeline_count; i++) {
+        const struct pipeline_view *pipeline = &snapshot->pipelines[i];
+        running += pipeline_has(pipeline, TOOL_KCAT_ACTIONS);
+        if (!is_draining(pipeline))
+            continue;
+        draining++;
+        add(verdict, false, cure_draining, "pipeline %" PRIu32 ": draining, with %" PRIu64 " in flight",
+            pipeline->number, pipeline->figures.counters[COUNTER_records_in_flight]);
+    }
+    verdict->is_draining = draining > 0 && draining == running;
 }
 
 static void count_processes(struct verdict *verdict, const struct snapshot *snapshot)
@@ -161,39 +224,38 @@ void health_judge(struct verdict *verdict, const struct snapshot *snapshot,
     *verdict = (struct verdict){.is_healthy = true};
     count_processes(verdict, snapshot);
     if (snapshot->tool_count == 0)
-        add_reason(verdict, "no pipeline has started");
+        add(verdict, true, cure_start, "no pipeline has started");
     else if (verdict->consumer_processes == 0)
-        add_reason(verdict, "no kcat-actions is running");
+        add(verdict, true, cure_start, "no kcat-actions is running");
     for (size_t i = 0; i < snapshot->pipeline_count; i++) {
         const struct pipeline_view *pipeline = &snapshot->pipelines[i];
         judge_presence(verdict, pipeline);
-        judge_refusal(verdict, pipeline, snapshot->taken, COUNTER_database_refused_since, limits->database,
-                      "PostgreSQL");
-        judge_refusal(verdict, pipeline, snapshot->taken, COUNTER_dlq_refused_since, limits->dlq,
-                      "the dead letter queue");
+        judge_refusals(verdict, pipeline, snapshot->taken, limits);
         judge_progress(verdict, pipeline, snapshot, limits->progress, watch);
     }
     judge_heartbeats(verdict, snapshot, limits->heartbeat);
+    judge_draining(verdict, snapshot);
 }
 
-void health_unknown(struct verdict *verdict, const char *reason)
+void health_note_rejects(struct verdict *verdict, uint64_t rejects, int64_t seconds_ago)
 {
+    if (rejects)
+        add(verdict, false, cure_rejects, "%" PRIu64 " %s rejected in the last %" PRId64 " minutes", rejects,
+            rejects == 1 ? "event was" : "events were", seconds_ago / 60);
+}
+
+void health_unknown(struct verdict *verdict, bool has_started, const char *reason)
+{
+    const char *cure = has_started ? cure_file : cure_start;
     *verdict = (struct verdict){0};
-    add_reason(verdict, "%s", reason);
+    add(verdict, true, cure, "%s", reason);
 }
 
 void verdict_free(struct verdict *verdict)
 {
-    buffer_free(&verdict->reasons);
-}
-
-const char *verdict_reason(const struct verdict *verdict, size_t *at)
-{
-    if (*at >= verdict->reasons.len)
-        return NULL;
-    const char *reason = verdict->reasons.data + *at;
-    *at += strlen(reason) + 1;
-    return reason;
+    for (size_t i = 0; i < verdict->count; i++)
+        free(verdict->findings[i].text);
+    free(verdict->findings);
 }
 
 bool health_is_ready(const struct snapshot *snapshot)
@@ -201,11 +263,42 @@ bool health_is_ready(const struct snapshot *snapshot)
     for (size_t i = 0; i < snapshot->pipeline_count; i++) {
         const struct pipeline_view *pipeline = &snapshot->pipelines[i];
         const uint64_t *counters = pipeline->figures.counters;
-        if (pipeline_is_complete(pipeline) && counters[COUNTER_database_connected] &&
+        if (pipeline_is_complete(pipeline) && !is_draining(pipeline) &&
+            counters[COUNTER_database_connected] && !counters[COUNTER_kafka_refused_since] &&
             (counters[COUNTER_partitions_assigned] || counters[COUNTER_kafka_connected]))
             return true;
     }
     return false;
+}
+
+static const char *finding_text(const struct finding *finding)
+{
+    return finding->text;
+}
+
+static const char *finding_cure(const struct finding *finding)
+{
+    return finding->cure;
+}
+
+/* An array of the findings of one kind; nothing where there are none. */
+static void write_findings(struct buffer *out, const char *member, const struct verdict *verdict,
+                           bool are_faults, const char *(*part)(const struct finding *finding))
+{
+    bool is_open = false;
+    for (size_t i = 0; i < verdict->count; i++) {
+        if (verdict->findings[i].is_fault != are_faults)
+            continue;
+        if (!is_open) {
+            json_member(out, member);
+            json_open(out, '[');
+            is_open = true;
+        }
+        json_item(out);
+        json_write_string(out, slice_of_string(part(&verdict->findings[i])));
+    }
+    if (is_open)
+        json_close(out, ']');
 }
 
 void verdict_write_json(struct buffer *out, const struct verdict *verdict)
@@ -215,20 +308,15 @@ void verdict_write_json(struct buffer *out, const struct verdict *verdict)
     json_write_string(out, slice_of_string(verdict->is_healthy ? "healthy" : "unhealthy"));
     json_member(out, "consumer");
     json_write_string(out, slice_of_string(verdict->is_healthy ? "running" : "stopped"));
-    if (!verdict->is_healthy) {
-        json_member(out, "reasons");
-        json_open(out, '[');
-        size_t at = 0;
-        for (const char *reason; (reason = verdict_reason(verdict, &at));) {
-            json_item(out);
-            json_write_string(out, slice_of_string(reason));
-        }
-        json_close(out, ']');
-    }
+    write_findings(out, "reasons", verdict, true, finding_text);
     json_member(out, "consumer_processes");
     buffer_append_int(out, verdict->consumer_processes);
     json_member(out, "pipelines_running");
     buffer_append_int(out, verdict->pipelines_running);
+    json_member(out, "draining");
+    buffer_append_string(out, verdict->is_draining ? "true" : "false");
+    write_findings(out, "warnings", verdict, false, finding_text);
+    write_findings(out, "what_to_do", verdict, !verdict->is_healthy, finding_cure);
     json_close(out, '}');
     buffer_append_char(out, '\n');
 }

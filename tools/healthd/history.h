@@ -1,4 +1,5 @@
-/* history.h - the last hour, a sample a second, in a ring of fixed size (about 170 KiB).
+/* history.h - the last hour, a sample a second, in rings of fixed size (about 250 KiB each): one for all
+ * pipelines together, and one for each of the first eight.
  *
  * The JSON of /history is made while it is sent, some samples at a time: a client, however slow, costs a
  * cursor and one small buffer. Samples that are overwritten before a slow client came to them are skipped.
@@ -13,22 +14,41 @@
 #define HISTORY_SAMPLES 3600
 #define HISTORY_RATE_SAMPLES 10
 
+/* The classes of rejects, in the order of the counters. */
+#define REJECT_CLASSES 4
+extern const enum counter reject_classes[REJECT_CLASSES];
+extern const char *const reject_class_names[REJECT_CLASSES]; /* as in "rejects: NAME" */
+
 struct history_sample {
     int64_t taken;                       /* microseconds since 1970 UTC */
     uint64_t consumed, inserted, failed; /* totals so far */
+    uint32_t rejects[REJECT_CLASSES];    /* totals so far */
     uint32_t lag, in_flight;
-    float batch_ms; /* mean time of the batches of this second, negative: there were none */
+    uint32_t memory_kib;
+    /* Of the batches and records of this second, in milliseconds; negative: there were none. */
+    float batch_ms, latency_p50_ms, latency_p99_ms;
 };
 
 struct history {
     struct history_sample samples[HISTORY_SAMPLES];
-    uint64_t count;             /* samples so far; number n is at n % HISTORY_SAMPLES */
-    struct histogram_view last; /* batch_duration at the last sample */
+    uint64_t count;                              /* samples so far; number n is at n % HISTORY_SAMPLES */
+    struct histogram_view last[HISTOGRAM_COUNT]; /* at the last sample */
 };
 
-void history_add(struct history *history, const struct snapshot *snapshot);
+/* What is remembered: figures, lag and memory of one pipeline, or of all. */
+void history_add(struct history *history, int64_t taken, const struct figures *figures, uint64_t lag,
+                 uint64_t memory);
 /* Records read a second, over the last ten seconds or as many as there are. */
 double history_rate(const struct history *history);
+
+/* The last `seconds` put together. Rates are 0 and times negative where there is nothing to tell. */
+struct history_span {
+    double consumed_rate, inserted_rate;
+    uint64_t failed, rejects[REJECT_CLASSES];
+    uint64_t lag, memory_kib;                        /* the greatest */
+    double batch_ms, latency_p50_ms, latency_p99_ms; /* the means of the seconds; of p99 the greatest */
+};
+void history_span(struct history_span *span, const struct history *history, uint64_t seconds);
 
 /* An answer to /history under way. */
 struct history_stream {

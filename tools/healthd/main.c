@@ -23,6 +23,7 @@ enum {
     KEY_HEALTH,
     KEY_PORT_FILE,
     KEY_HEARTBEAT,
+    KEY_KAFKA,
     KEY_DATABASE,
     KEY_DLQ,
     KEY_PROGRESS
@@ -43,6 +44,7 @@ static const struct argp_option option_table[] = {
     {"format", KEY_FORMAT, "FORMAT", 0, "With --once: json (default) or prometheus", 2},
     {"health", KEY_HEALTH, NULL, 0, "With --once: print the health instead; ends with 0 or 1", 2},
     {"heartbeat-timeout", KEY_HEARTBEAT, "DURATION", 0, "Oldest heartbeat of a healthy tool (30s)", 3},
+    {"kafka-timeout", KEY_KAFKA, "DURATION", 0, "Longest time that no broker may answer (60s)", 3},
     {"database-timeout", KEY_DATABASE, "DURATION", 0, "Longest time that PostgreSQL may refuse (60s)", 3},
     {"dlq-timeout", KEY_DLQ, "DURATION", 0, "Longest time that the dead letter queue may refuse (60s)", 3},
     {"progress-timeout", KEY_PROGRESS, "DURATION", 0,
@@ -94,6 +96,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_HEARTBEAT:
         options->limits.heartbeat = option_duration(state, "--heartbeat-timeout", arg, SECOND);
+        return 0;
+    case KEY_KAFKA:
+        options->limits.kafka = option_duration(state, "--kafka-timeout", arg, SECOND);
         return 0;
     case KEY_DATABASE:
         options->limits.database = option_duration(state, "--database-timeout", arg, SECOND);
@@ -200,7 +205,7 @@ int main(int argc, char **argv)
         NULL,         "Serves health, metrics and a small page about running pipelines over HTTP.",
         children,     NULL,
         NULL};
-    struct options options = {.limits = {30 * SECOND, 60 * SECOND, 60 * SECOND, 60 * SECOND}};
+    struct options options = {.limits = {30 * SECOND, 60 * SECOND, 60 * SECOND, 60 * SECOND, 60 * SECOND}};
     struct log log;
     options_init();
     argp_parse(&argp, argc, argv, 0, NULL, &options);

@@ -12,9 +12,6 @@
 void metrics_write_json(struct buffer *out, const struct snapshot *snapshot, double rate);
 void metrics_write_prometheus(struct buffer *out, const struct snapshot *snapshot, bool is_healthy);
 
-/* Resident memory of a process in bytes, -1 where it cannot be known. */
-int64_t process_rss(int32_t pid);
-
 /* Whether a request with this Accept header (NULL: none) wants Prometheus' text rather than JSON: whether
  * it gives text/plain or application/openmetrics-text a higher quality (RFC 9110, 12.5.1). */
 bool accept_prefers_text(const char *accept);

@@ -4,9 +4,6 @@
 
 #include "common/json_write.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-
 static void member_int(struct buffer *out, const char *name, uint64_t value)
 {
     json_member(out, name);
@@ -28,21 +25,6 @@ static void member_decimal(struct buffer *out, const char *name, double value)
 static double seconds(int64_t microseconds)
 {
     return microseconds > 0 ? (double)microseconds / 1e6 : 0.0;
-}
-
-int64_t process_rss(int32_t pid)
-{
-    char path[40], line[128];
-    snprintf(path, sizeof path, "/proc/%d/statm", pid);
-    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -1 : read(fd, line, sizeof line - 1);
-    if (len <= 0)
-        return -1;
-    line[len] = '\0';
-    long long size, resident; /* in pages: proc(5) */
-    if (sscanf(line, "%lld %lld", &size, &resident) != 2)
-        return -1;
-    return (int64_t)resident * sysconf(_SC_PAGESIZE);
 }
 
 /* What the original had, in its order (R9), then what we add to it. */
@@ -98,7 +80,7 @@ static void write_tool(struct buffer *out, const struct tool_view *tool, uint32_
         text_decimal(out, seconds(now - tool->started), 3);
     else
         buffer_append_string(out, "null");
-    member_known(out, "rss_bytes", tool->is_alive ? process_rss(tool->pid) : -1);
+    member_known(out, "rss_bytes", tool->rss);
     json_close(out, '}');
 }
 

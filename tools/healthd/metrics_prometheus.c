@@ -121,11 +121,12 @@ static void write_partitions(struct buffer *out, const struct snapshot *snapshot
                            offsetof(struct partition_view, high_watermark));
 }
 
-enum tool_figure { TOOL_UP, TOOL_STARTS, TOOL_STARTED, TOOL_HEARTBEAT, TOOL_MEMORY, TOOL_FIGURES };
+enum tool_figure { UP, TOOL_UP, TOOL_STARTS, TOOL_STARTED, TOOL_HEARTBEAT, TOOL_MEMORY, TOOL_FIGURES };
 static const struct {
     const char *name, *type, *help;
 } tool_figures[TOOL_FIGURES] = {
-    [TOOL_UP] = {"tool_up", "gauge", "1 while the tool's process lives"},
+    [UP] = {"up", "gauge", "1 while the tool's process lives"},
+    [TOOL_UP] = {"tool_up", "gauge", "The same as agent_actions_up, by its older name"},
     [TOOL_STARTS] = {"tool_starts_total", "counter", "Processes of the tool so far"},
     [TOOL_STARTED] = {"tool_start_timestamp_seconds", "gauge", "When the living process started"},
     [TOOL_HEARTBEAT] = {"tool_heartbeat_timestamp_seconds", "gauge", "When the tool last said that it lives"},
@@ -140,6 +141,7 @@ static bool tool_figure(const struct pipeline_view *pipeline, enum tool tool, en
     if (!view)
         return false;
     switch (figure) {
+    case UP:
     case TOOL_UP:
         *value = view->is_alive;
         return true;
@@ -153,7 +155,7 @@ static bool tool_figure(const struct pipeline_view *pipeline, enum tool tool, en
         *value = seconds(view->heartbeat);
         return true;
     default:
-        *value = view->is_alive ? (double)process_rss(view->pid) : -1;
+        *value = (double)view->rss;
         return *value >= 0;
     }
 }

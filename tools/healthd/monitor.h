@@ -9,6 +9,9 @@
 
 #include "common/log.h"
 
+#define MONITOR_PIPELINES 8 /* whose history is kept apart */
+#define REJECTS_SECONDS 300 /* so long a reject is worth a warning */
+
 struct monitor {
     const struct log *log;
     struct stats_source source;
@@ -18,7 +21,12 @@ struct monitor {
     int told_error;   /* the source's error that was logged last */
     struct health_limits limits;
     struct progress_watch watch;
-    struct history history;
+    struct history history; /* of all pipelines together */
+    struct {
+        uint32_t number;
+        struct history *history;    /* owned */
+    } pipelines[MONITOR_PIPELINES]; /* those that came first */
+    size_t pipeline_count;
 };
 
 /* To be freed by monitor_free. `path` and `log` stay the caller's. */
@@ -30,6 +38,8 @@ void monitor_look(struct monitor *monitor);
 void monitor_tick(struct monitor *monitor);
 /* Judges the last look; verdict_free() it. */
 void monitor_judge(const struct monitor *monitor, struct verdict *verdict);
+/* The history of one pipeline, NULL where there is none. */
+const struct history *monitor_history(const struct monitor *monitor, uint32_t pipeline);
 /* Records read a second: over the last ten seconds, or with no earlier looks over the uptime. */
 double monitor_rate(const struct monitor *monitor);
 

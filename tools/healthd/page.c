@@ -1,6 +1,5 @@
 #include "page.h"
 
-#include "metrics.h"
 #include "text.h"
 
 #include "common/timestamp.h"
@@ -55,19 +54,6 @@ static void cell_known(struct buffer *out, int64_t value)
     buffer_append_string(out, "</td>");
 }
 
-static void moment(struct buffer *out, int64_t microseconds)
-{
-    char text[TIMESTAMP_TEXT_SIZE];
-    if (microseconds <= 0) {
-        buffer_append_string(out, "never");
-        return;
-    }
-    timestamp_format(microseconds, 0, text);
-    text[10] = ' ';
-    text[19] = '\0';
-    text_format(out, "%s UTC", text);
-}
-
 static void duration(struct buffer *out, int64_t microseconds)
 {
     int64_t seconds = microseconds > 0 ? microseconds / 1000000 : 0;
@@ -77,21 +63,85 @@ static void duration(struct buffer *out, int64_t microseconds)
                 seconds % 60);
 }
 
+static void moment(struct buffer *out, int64_t microseconds, int64_t now)
+{
+    char text[TIMESTAMP_TEXT_SIZE];
+    if (microseconds <= 0) {
+        buffer_append_string(out, "never");
+        return;
+    }
+    timestamp_format(microseconds, 0, text);
+    text[10] = ' ';
+    text[19] = '\0';
+    text_format(out, "<time title=\"%s UTC\">", text);
+    duration(out, now - microseconds);
+    buffer_append_string(out, " ago</time>");
+}
+
+/* The state in a word, for the banner's colour, its sign and the title. */
+struct state {
+    const char *name, *word, *sign;
+};
+
+static struct state page_state(const struct verdict *verdict)
+{
+    if (!verdict->is_healthy)
+        return (struct state){"bad", "Unhealthy", "M6 6l12 12M18 6L6 18"};
+    if (verdict->is_draining)
+        return (struct state){"drain", "Draining", "M12 4v14M6 12l6 6 6-6"};
+    if (verdict->count)
+        return (struct state){"warn", "Running, with warnings", "M12 4v11M12 19v1"};
+    return (struct state){"good", "Healthy", "M5 13l5 5 9-11"};
+}
+
+/* What stands between backquotes is a command. */
+static void write_cure(struct buffer *out, const char *text)
+{
+    bool is_command = false;
+    for (const char *end; (end = strchr(text, '`')); text = end + 1, is_command = !is_command) {
+        escaped(out, slice_of(text, (size_t)(end - text)));
+        buffer_append_string(out, is_command ? "</code>" : "<code>");
+    }
+    escaped(out, slice_of_string(text));
+}
+
+/* Faults before warnings; what to do stands below the last finding that it is for. */
+static void write_findings(struct buffer *out, const struct verdict *verdict, bool are_faults)
+{
+    for (size_t i = 0; i < verdict->count; i++) {
+        const struct finding *finding = &verdict->findings[i];
+        if (finding->is_fault != are_faults)
+            continue;
+        text_format(out, "<li class=\"%s\"><b>", are_faults ? "fault" : "warning");
+        escaped(out, slice_of_string(finding->text));
+        buffer_append_string(out, "</b>");
+        const struct finding *next = i + 1 < verdict->count ? finding + 1 : NULL;
+        if (!next || next->cure != finding->cure) {
+            buffer_append_string(out, "<p>");
+            write_cure(out, finding->cure);
+            buffer_append_string(out, "</p>");
+        }
+        buffer_append_string(out, "</li>\n");
+    }
+}
+
 static void write_status(struct buffer *out, const struct page *page)
 {
-    const char *word = page->verdict->is_healthy ? "healthy" : "unhealthy";
-    text_format(out, "<p class=\"status %s\">%s</p>", word, word);
-    size_t at = 0;
-    const char *reason = verdict_reason(page->verdict, &at);
-    if (!reason)
-        return;
-    buffer_append_string(out, "<ul>");
-    for (; reason; reason = verdict_reason(page->verdict, &at)) {
-        buffer_append_string(out, "<li>");
-        escaped(out, slice_of_string(reason));
-        buffer_append_string(out, "</li>");
+    const struct verdict *verdict = page->verdict;
+    struct state state = page_state(verdict);
+    text_format(out,
+                "<div class=\"banner %s\" data-word=\"%s\"><p class=\"state\"><svg viewBox=\"0 0 24 24\" "
+                "aria-hidden=\"true\"><path d=\"%s\"/></svg>%s",
+                state.name, state.word, state.sign, state.word);
+    text_format(out, "<span>%u of %zu pipelines running</span></p>\n", verdict->pipelines_running,
+                page->monitor->has_snapshot ? page->monitor->snapshot.pipeline_count : 0);
+    if (verdict->count) {
+        buffer_append_string(out, "<ul>");
+        write_findings(out, verdict, true);
+        write_findings(out, verdict, false);
+        buffer_append_string(out, "</ul>");
     }
-    buffer_append_string(out, "</ul>");
+    buffer_append_string(out, "</div>");
 }
 
 static void open_card(struct buffer *out, const char *label)
@@ -111,40 +161,124 @@ static void card(struct buffer *out, const char *label, uint64_t value)
     close_card(out);
 }
 
+/* Milliseconds in the unit that suits; negative: unknown. */
+static void write_ms(struct buffer *out, double ms)
+{
+    if (ms < 0) {
+        buffer_append_string(out, "&ndash;");
+        return;
+    }
+    bool is_long = ms >= 1000;
+    text_decimal(out, is_long ? ms / 1000 : ms, is_long || ms < 10 ? 1 : 0);
+    buffer_append_string(out, is_long ? " s" : " ms");
+}
+
 static void write_figures(struct buffer *out, const struct page *page)
 {
     const struct snapshot *snapshot = &page->monitor->snapshot;
     const uint64_t *counters = snapshot->total.counters;
+    struct history_span hour;
     if (!page->monitor->has_snapshot)
         return;
+    history_span(&hour, &page->monitor->history, HISTORY_SAMPLES);
     open_card(out, "Messages a second");
     text_decimal(out, monitor_rate(page->monitor), 1);
     close_card(out);
-    card(out, "Consumer lag", snapshot->lag);
+    card(out, "Lag", snapshot->lag);
     card(out, "In flight", counters[COUNTER_records_in_flight]);
+    card(out, "Rejects, last hour", hour.failed);
+    open_card(out, "Last commit");
+    moment(out, (int64_t)counters[COUNTER_last_commit_time], snapshot->taken);
+    close_card(out);
+    open_card(out, "Uptime");
+    duration(out, snapshot->uptime);
+    close_card(out);
     card(out, "Consumed", counters[COUNTER_records_consumed]);
     card(out, "Inserted", counters[COUNTER_rows_inserted]);
     card(out, "Duplicates", counters[COUNTER_rows_duplicate]);
     card(out, "Failed", figures_failed(&snapshot->total));
     card(out, "In the dead letter queue", counters[COUNTER_rejects_published]);
     card(out, "Batches", counters[COUNTER_batches_processed]);
-    open_card(out, "Mean batch time");
-    text_decimal(out, histogram_mean_ms(&snapshot->total.histograms[HISTOGRAM_batch_duration]), 1);
-    buffer_append_string(out, " ms");
-    close_card(out);
-    open_card(out, "Uptime");
-    duration(out, snapshot->uptime);
-    close_card(out);
-    open_card(out, "Last commit");
-    moment(out, (int64_t)counters[COUNTER_last_commit_time]);
-    close_card(out);
+}
+
+enum unit { UNIT_RATE, UNIT_COUNT, UNIT_MS, UNIT_MIB };
+
+static void write_value(struct buffer *out, enum unit unit, double value)
+{
+    buffer_append_string(out, "<td class=\"number\">");
+    if (unit == UNIT_MS)
+        write_ms(out, value);
+    else if (unit == UNIT_COUNT)
+        grouped(out, (uint64_t)value);
+    else
+        text_decimal(out, value, 1);
+    buffer_append_string(out, unit == UNIT_MIB ? " MiB</td>" : "</td>");
+}
+
+static void write_span_row(struct buffer *out, const char *label, enum unit unit, double now, double hour)
+{
+    text_format(out, "<tr><td>%s</td>", label);
+    write_value(out, unit, now);
+    write_value(out, unit, hour);
+    buffer_append_string(out, "</tr>\n");
+}
+
+static void write_spans(struct buffer *out, const struct pipeline_view *pipeline,
+                        const struct history *history)
+{
+    struct history_span now, hour;
+    history_span(&now, history, HISTORY_RATE_SAMPLES);
+    history_span(&hour, history, HISTORY_SAMPLES);
+    write_span_row(out, "Read a second", UNIT_RATE, now.consumed_rate, hour.consumed_rate);
+    write_span_row(out, "Stored a second", UNIT_RATE, now.inserted_rate, hour.inserted_rate);
+    write_span_row(out, "Lag (hour: peak)", UNIT_COUNT, (double)pipeline->lag, (double)hour.lag);
+    write_span_row(out, "Batch time", UNIT_MS, now.batch_ms, hour.batch_ms);
+    write_span_row(out, "Record to commit, p50", UNIT_MS, now.latency_p50_ms, hour.latency_p50_ms);
+    write_span_row(out, "Record to commit, worst p99", UNIT_MS, now.latency_p99_ms, hour.latency_p99_ms);
+    for (size_t i = 0; i < REJECT_CLASSES; i++) {
+        char label[64];
+        snprintf(label, sizeof label, "Rejects: %s", reject_class_names[i]);
+        write_span_row(out, label, UNIT_COUNT, (double)now.rejects[i], (double)hour.rejects[i]);
+    }
+    write_span_row(out, "Memory (hour: peak)", UNIT_MIB, (double)pipeline->memory / 1048576.0,
+                   (double)hour.memory_kib / 1024.0);
+}
+
+static const char *pipeline_state(const struct pipeline_view *pipeline)
+{
+    const struct tool_view *reader = pipeline->tools[TOOL_KCAT_ACTIONS];
+    bool has_ended = !reader || !pipeline->tools[TOOL_PGSINK] || reader->counters[COUNTER_draining];
+    if (!pipeline_is_complete(pipeline))
+        return has_ended ? "\">ended" : "bad\">not running";
+    return pipeline->figures.counters[COUNTER_draining] ? "drain\">draining" : "good\">running";
+}
+
+static void write_pipelines(struct buffer *out, const struct page *page)
+{
+    const struct snapshot *snapshot = &page->monitor->snapshot;
+    for (size_t i = 0; page->monitor->has_snapshot && i < snapshot->pipeline_count; i++) {
+        const struct pipeline_view *pipeline = &snapshot->pipelines[i];
+        const struct history *history = monitor_history(page->monitor, pipeline->number);
+        text_format(out,
+                    "<section data-pipeline=\"%" PRIu32 "\"><h2>Pipeline %" PRIu32
+                    " <span class=\"chip %s</span></h2>\n",
+                    pipeline->number, pipeline->number, pipeline_state(pipeline));
+        if (history) {
+            buffer_append_string(out, "<table><thead><tr><th></th><th class=\"number\">Now, 10 s</th>"
+                                      "<th class=\"number\">Last hour</th></tr></thead><tbody>\n");
+            write_spans(out, pipeline, history);
+            buffer_append_string(out, "</tbody></table>");
+        } else
+            buffer_append_string(out, "<p>Its figures are in those of all pipelines.</p>");
+        buffer_append_string(out, "</section>\n");
+    }
 }
 
 static void write_tool(struct buffer *out, const struct pipeline_view *pipeline, enum tool tool, int64_t now)
 {
     const struct tool_view *view = pipeline->tools[tool];
     text_format(out, "<tr><td>%" PRIu32 "</td><td>%s</td><td class=\"%s</td>", pipeline->number,
-                tool_names[tool], view->is_alive ? "healthy\">running" : "unhealthy\">gone");
+                tool_names[tool], view->is_alive ? "good\">running" : "bad\">gone");
     if (view->is_alive) {
         text_format(out, "<td class=\"number\">%" PRId32 "</td><td class=\"number\">", view->pid);
         duration(out, now - view->started);
@@ -154,8 +288,7 @@ static void write_tool(struct buffer *out, const struct pipeline_view *pipeline,
     text_decimal(out, now > view->heartbeat ? (double)(now - view->heartbeat) / 1e6 : 0, 1);
     buffer_append_string(out, " s</td>");
     cell_known(out, pipeline->starts[tool]);
-    int64_t rss = view->is_alive ? process_rss(view->pid) : -1;
-    cell_known(out, rss < 0 ? -1 : rss / 1024);
+    cell_known(out, view->rss < 0 ? -1 : view->rss / 1024);
     buffer_append_string(out, "</tr>\n");
 }
 
@@ -168,20 +301,36 @@ static void write_tools(struct buffer *out, const struct page *page)
                 write_tool(out, &snapshot->pipelines[i], tool, snapshot->taken);
 }
 
+/* With a bar below the number: its share of the greatest lag. */
+static void write_lag(struct buffer *out, int64_t lag, int64_t most)
+{
+    double share = lag > 0 && most > 0 ? (double)lag / (double)most * 100.0 : 0;
+    text_format(out, "<td class=\"number lag\" style=\"--share:%.0f%%\">", share);
+    if (lag < 0)
+        buffer_append_string(out, "&ndash;");
+    else
+        grouped(out, (uint64_t)lag);
+    buffer_append_string(out, "</td>");
+}
+
 static void write_partitions(struct buffer *out, const struct page *page)
 {
     const struct snapshot *snapshot = &page->monitor->snapshot;
     if (!page->monitor->has_snapshot)
         return;
+    int64_t most = 0;
+    for (size_t i = 0; i < snapshot->partition_count; i++)
+        most = snapshot->partitions[i].lag > most ? snapshot->partitions[i].lag : most;
     for (size_t i = 0; i < snapshot->partition_count && i < PARTITION_ROWS; i++) {
         const struct partition_view *partition = &snapshot->partitions[i];
         text_format(out, "<tr><td>%" PRIu32 "</td><td>", partition->pipeline);
         escaped(out, partition->topic);
         buffer_append_string(out, "</td>");
-        const int64_t numbers[] = {partition->partition, partition->committed, partition->position,
-                                   partition->high_watermark, partition->lag};
-        for (size_t n = 0; n < sizeof numbers / sizeof *numbers; n++)
-            cell_known(out, numbers[n]);
+        cell_known(out, partition->partition);
+        write_lag(out, partition->lag, most);
+        const int64_t offsets[] = {partition->committed, partition->position, partition->high_watermark};
+        for (size_t n = 0; n < sizeof offsets / sizeof *offsets; n++)
+            cell_known(out, offsets[n]);
         buffer_append_string(out, "</tr>\n");
     }
     if (snapshot->partition_count > PARTITION_ROWS)
@@ -197,11 +346,17 @@ static void write_counters(struct buffer *out, const struct page *page)
         escaped(out, slice_of_string(counter_info[i].help));
         buffer_append_string(out, "</td><td class=\"number\">");
         if (counter_info[i].kind == KIND_TIME)
-            moment(out, (int64_t)value);
+            moment(out, (int64_t)value, page->monitor->snapshot.taken);
         else
             grouped(out, value);
         buffer_append_string(out, "</td></tr>\n");
     }
+}
+
+static void write_memory(struct buffer *out, const struct page *page)
+{
+    (void)page;
+    text_decimal(out, (double)process_rss(getpid()) / 1048576.0, 1);
 }
 
 static void write_version(struct buffer *out, const struct page *page)
@@ -214,8 +369,9 @@ static const struct {
     const char *name;
     void (*write)(struct buffer *out, const struct page *page);
 } places[] = {
-    {"status", write_status},         {"figures", write_figures},   {"tools", write_tools},
-    {"partitions", write_partitions}, {"counters", write_counters}, {"version", write_version},
+    {"status", write_status}, {"figures", write_figures},       {"pipelines", write_pipelines},
+    {"tools", write_tools},   {"partitions", write_partitions}, {"counters", write_counters},
+    {"memory", write_memory}, {"version", write_version},
 };
 
 static void write_place(struct buffer *out, struct slice name, const struct page *page)

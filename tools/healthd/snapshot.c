@@ -3,7 +3,10 @@
 #include "common/memory.h"
 #include "common/timestamp.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum merge { MERGE_SUM, MERGE_SUM_LIVING, MERGE_ANY_LIVING, MERGE_LATEST, MERGE_EARLIEST_LIVING };
 
@@ -17,6 +20,7 @@ static enum merge merge_of(enum counter counter)
     case COUNTER_database_connected:
     case COUNTER_draining:
         return MERGE_ANY_LIVING;
+    case COUNTER_kafka_refused_since:
     case COUNTER_database_refused_since:
     case COUNTER_dlq_refused_since:
         return MERGE_EARLIEST_LIVING;
@@ -71,6 +75,21 @@ static void add_figures(struct figures *figures, const struct tool_view *tool, c
     add_histograms(figures, slot);
 }
 
+int64_t process_rss(int32_t pid)
+{
+    char path[40], line[128];
+    snprintf(path, sizeof path, "/proc/%d/statm", pid);
+    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read(fd, line, sizeof line - 1);
+    if (len <= 0)
+        return -1;
+    line[len] = '\0';
+    long long size, resident; /* in pages: proc(5) */
+    if (sscanf(line, "%lld %lld", &size, &resident) != 2)
+        return -1;
+    return (int64_t)resident * sysconf(_SC_PAGESIZE);
+}
+
 /* False for a slot that was never used. */
 static bool read_tool(struct tool_view *tool, const struct stats_file *file, size_t index)
 {
@@ -89,6 +108,7 @@ static bool read_tool(struct tool_view *tool, const struct stats_file *file, siz
     };
     for (size_t i = 0; i < COUNTER_COUNT; i++)
         tool->counters[i] = stats_get(slot, (enum counter)i);
+    tool->rss = tool->is_alive ? process_rss(tool->pid) : -1;
     return true;
 }
 
@@ -201,6 +221,8 @@ void snapshot_take(struct snapshot *snapshot, const struct stats_file *file)
         if (!tool->is_alive)
             continue;
         add_partitions(snapshot, tool->pipeline, slot);
+        pipeline->memory += tool->rss > 0 ? (uint64_t)tool->rss : 0;
+        snapshot->memory += tool->rss > 0 ? (uint64_t)tool->rss : 0;
         if (snapshot->taken - tool->started > snapshot->uptime)
             snapshot->uptime = snapshot->taken - tool->started;
     }
@@ -229,6 +251,33 @@ bool pipeline_is_complete(const struct pipeline_view *pipeline)
         if (pipeline_lacks(pipeline, tool))
             return false;
     return pipeline_has(pipeline, TOOL_KCAT_ACTIONS);
+}
+
+void histogram_since(struct histogram_view *result, const struct histogram_view *now,
+                     const struct histogram_view *before)
+{
+    *result = *now;
+    if (now->count < before->count || now->sum < before->sum)
+        return;
+    for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++)
+        result->buckets[i] -= before->buckets[i];
+    result->count -= before->count;
+    result->sum -= before->sum;
+}
+
+double histogram_quantile_ms(const struct histogram_view *histogram, double share)
+{
+    double wanted = share * (double)histogram->count, below = 0, from = 0;
+    if (histogram->count == 0)
+        return -1;
+    for (size_t i = 0; i < HISTOGRAM_BOUNDS; i++) {
+        double count = (double)histogram->buckets[i], to = (double)histogram_bounds[i];
+        if (count > 0 && below + count >= wanted)
+            return (from + (to - from) * (wanted - below) / count) / 1000.0;
+        below += count;
+        from = to;
+    }
+    return from / 1000.0;
 }
 
 double histogram_mean_ms(const struct histogram_view *histogram)

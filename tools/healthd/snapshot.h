@@ -19,6 +19,7 @@ struct tool_view {
     int32_t pid;
     uint32_t starts;
     int64_t started, heartbeat;
+    int64_t rss; /* resident memory of the living process in bytes, -1: unknown */
     bool is_alive;
     uint64_t counters[COUNTER_COUNT];
 };
@@ -41,7 +42,8 @@ struct pipeline_view {
      * `starts` are all processes of the tool so far. */
     const struct tool_view *tools[TOOL_COUNT];
     uint32_t starts[TOOL_COUNT];
-    uint64_t lag; /* sum of its partitions */
+    uint64_t lag;    /* sum of its partitions */
+    uint64_t memory; /* resident, of all its living processes, in bytes */
 };
 
 /* A partition that a living process reads. Offsets: -1 where unknown. */
@@ -62,7 +64,7 @@ struct snapshot {
     struct partition_view *partitions; /* owned; by pipeline, topic and number */
     size_t partition_count, partition_capacity;
     struct figures total;
-    uint64_t lag;
+    uint64_t lag, memory;
     int64_t uptime; /* microseconds of the living process that has run longest, 0: none lives */
 };
 
@@ -77,6 +79,15 @@ bool pipeline_has(const struct pipeline_view *pipeline, enum tool tool); /* a li
 /* All tools that were seen live, and one of them reads from Kafka. */
 bool pipeline_is_complete(const struct pipeline_view *pipeline);
 
+/* Resident memory of a process in bytes, -1 where it cannot be known. */
+int64_t process_rss(int32_t pid);
+
+/* What the histogram has got since an earlier look at it; all of it where it began anew in between. */
+void histogram_since(struct histogram_view *result, const struct histogram_view *now,
+                     const struct histogram_view *before);
+/* The value in milliseconds below which `share` (0 to 1) of the observations lie, as near as the buckets
+ * tell; -1 when there are none. What is beyond the last bound counts as the bound. */
+double histogram_quantile_ms(const struct histogram_view *histogram, double share);
 /* Mean of a histogram in milliseconds, 0 when it is empty. */
 double histogram_mean_ms(const struct histogram_view *histogram);
 /* Events that did not become rows: rejected by the database tool, or by one before it. */
