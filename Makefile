@@ -56,7 +56,7 @@ say = $(if $(V),,@printf '  %-4s %s\n' $(1) $@;)
 .PHONY: all tests check fuzz install install-systemd uninstall clean
 .SECONDARY:
 all: $(BINARIES) $(BUILD)/bin/dev-broker $(BUILD)/bin/group-offsets $(BUILD)/bin/group-members \
-     $(BUILD)/bin/stats-writer $(BUILD)/lib/halt.so
+     $(BUILD)/bin/stats-writer $(BUILD)/bin/http-load $(BUILD)/lib/halt.so
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -80,8 +80,8 @@ $(BUILD)/bin/dev-broker $(BUILD)/bin/group-offsets $(BUILD)/bin/group-members: $
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_$*)
 
-# stats-writer: plays a tool of a pipeline, for the tests of healthd.
-$(BUILD)/bin/stats-writer: $(BUILD)/obj/test/support/stats-writer.o $(COMMON)
+# For the tests of healthd: stats-writer plays a tool of a pipeline, http-load many clients.
+$(BUILD)/bin/stats-writer $(BUILD)/bin/http-load: $(BUILD)/bin/%: $(BUILD)/obj/test/support/%.o $(COMMON)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lm
 

@@ -4,21 +4,26 @@
 #include "common/timestamp.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 
-#define CONNECTIONS 32
+#define CONNECTIONS 128
+#define CONNECTIONS_FREE 8 /* kept for who comes next: beyond, the oldest has to go */
+#define DESCRIPTORS 24     /* what we need beside connections */
 #define SILENCE_SECONDS 10
 #define DEADLINE_US (30 * INT64_C(1000000))
-#define REQUEST_MEMORY (16 * 1024) /* a connection's, for its request's headers and its output */
+#define REQUEST_MEMORY (8 * 1024) /* a connection's, for its request's headers and its output */
 #define BODIES_LIMIT (1024 * 1024)
 
 struct connection {
     int fd;         /* -1: unused */
     int64_t opened; /* monotonic */
+    bool is_ended;  /* shut down by us; the library closes it next */
 };
 
 struct http_server {
@@ -27,6 +32,7 @@ struct http_server {
     int epoll_fd, timer_fd;
     size_t body_bytes; /* of bodies that are not sent yet */
     struct connection connections[CONNECTIONS];
+    size_t limit, open_count; /* how many may be open, and are */
 };
 
 struct body {
@@ -112,34 +118,72 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     return endpoint_answer(&request, url);
 }
 
+/* After shutdown() the library finds the connection closed, and frees it. */
+static void end_connection(struct connection *connection)
+{
+    connection->is_ended = true;
+    shutdown(connection->fd, SHUT_RDWR);
+}
+
+/* A client in order is served in milliseconds: the oldest of many is one that holds us up. So whoever fills
+ * the table pushes out his own, and not the next who asks for our health. */
+static void end_oldest(struct http_server *server)
+{
+    struct connection *oldest = NULL;
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        struct connection *one = &server->connections[i];
+        if (one->fd >= 0 && !one->is_ended && (!oldest || one->opened < oldest->opened))
+            oldest = one;
+    }
+    if (oldest)
+        end_connection(oldest);
+}
+
 static void on_connection(void *cls, struct MHD_Connection *connection, void **slot,
                           enum MHD_ConnectionNotificationCode code)
 {
     struct http_server *server = cls;
     struct connection *entry = *slot;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-        if (entry)
-            entry->fd = -1;
+        if (!entry)
+            return;
+        entry->fd = -1;
+        server->open_count--;
         return;
     }
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     for (size_t i = 0; info && i < CONNECTIONS; i++)
         if (server->connections[i].fd < 0) {
-            server->connections[i] = (struct connection){info->connect_fd, monotonic_microseconds()};
+            server->connections[i] =
+                (struct connection){.fd = info->connect_fd, .opened = monotonic_microseconds()};
             *slot = &server->connections[i];
-            return;
+            server->open_count++;
+            break;
         }
+    if (server->open_count + CONNECTIONS_FREE > server->limit)
+        end_oldest(server);
 }
 
-/* The library's time limit counts from the last byte, so a client that drips bytes would stay for ever.
- * After shutdown() the library finds the connection closed, and frees it. */
+/* The library's time limit counts from the last byte, so a client that drips bytes would stay for ever. */
 static void end_overdue(struct http_server *server)
 {
     int64_t now = monotonic_microseconds();
-    for (size_t i = 0; i < CONNECTIONS; i++)
-        if (server->connections[i].fd >= 0 && now - server->connections[i].opened > DEADLINE_US)
-            shutdown(server->connections[i].fd, SHUT_RDWR);
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        struct connection *one = &server->connections[i];
+        if (one->fd >= 0 && !one->is_ended && now - one->opened > DEADLINE_US)
+            end_connection(one);
+    }
+}
+
+/* Fewer than descriptors: accept() that fails for want of one would leave us with no way to go on. */
+static size_t connection_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= CONNECTIONS + DESCRIPTORS)
+        return CONNECTIONS;
+    size_t least = CONNECTIONS_FREE * 2;
+    return limit.rlim_cur >= least + DESCRIPTORS ? (size_t)limit.rlim_cur - DESCRIPTORS : least;
 }
 
 __attribute__((format(printf, 2, 0))) static void on_library_message(void *cls, const char *format,
@@ -167,7 +211,7 @@ static bool start_daemon(struct http_server *server, int listen_fd)
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER,
         on_library_message, server->monitor->log, MHD_OPTION_LISTEN_SOCKET, listen_fd,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)server->limit, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)SILENCE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_MEMORY,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_END);
     const union MHD_DaemonInfo *info =
@@ -179,7 +223,11 @@ static bool start_daemon(struct http_server *server, int listen_fd)
 struct http_server *http_start(struct monitor *monitor, int listen_fd)
 {
     struct http_server *server = xcalloc(1, sizeof *server);
+    /* Large bodies are mapped, and their memory goes back at once. */
+    mallopt(M_MMAP_THRESHOLD, 32 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 64 * 1024);
     server->monitor = monitor;
+    server->limit = connection_limit();
     for (size_t i = 0; i < CONNECTIONS; i++)
         server->connections[i].fd = -1;
     server->timer_fd = start_timer();
