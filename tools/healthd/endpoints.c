@@ -129,16 +129,22 @@ static enum MHD_Result answer_page(const struct http_request *request)
 static const struct {
     const char *path;
     enum MHD_Result (*answer)(const struct http_request *request);
+    bool is_large; /* grows with the pipelines and their partitions */
 } endpoints[] = {
-    {"/", answer_page},         {"/health", answer_health},   {"/livez", answer_livez},
-    {"/readyz", answer_readyz}, {"/metrics", answer_metrics}, {"/history", answer_history},
+    {"/", answer_page, true},           {"/health", answer_health, false},
+    {"/livez", answer_livez, false},    {"/readyz", answer_readyz, false},
+    {"/metrics", answer_metrics, true}, {"/history", answer_history, false}, /* streamed */
 };
 
 enum MHD_Result endpoint_answer(const struct http_request *request, const char *path)
 {
-    for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++)
-        if (strcmp(path, endpoints[i].path) == 0)
-            return endpoints[i].answer(request);
+    for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
+        if (strcmp(path, endpoints[i].path) != 0)
+            continue;
+        if (endpoints[i].is_large && !http_may_be_large(request))
+            return http_send_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "too many clients are slow");
+        return endpoints[i].answer(request);
+    }
     return http_send_error(request, MHD_HTTP_NOT_FOUND,
                            "no such path: there are /, /health, /livez, /readyz, /metrics, /history");
 }

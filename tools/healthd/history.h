@@ -1,5 +1,5 @@
 /* history.h - the last hour, a sample a second, in rings of fixed size (about 250 KiB each): one for all
- * pipelines together, and one for each of the first eight.
+ * pipelines together, and one for each of the first four.
  *
  * The JSON of /history is made while it is sent, some samples at a time: a client, however slow, costs a
  * cursor and one small buffer. Samples that are overwritten before a slow client came to them are skipped.

@@ -12,13 +12,13 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 
-#define CONNECTIONS 128
+#define CONNECTIONS 64
 #define CONNECTIONS_FREE 8 /* kept for who comes next: beyond, the oldest has to go */
 #define DESCRIPTORS 24     /* what we need beside connections */
 #define SILENCE_SECONDS 10
 #define DEADLINE_US (30 * INT64_C(1000000))
 #define REQUEST_MEMORY (8 * 1024) /* a connection's, for its request's headers and its output */
-#define BODIES_LIMIT (1024 * 1024)
+#define BODIES_LIMIT (512 * 1024)
 
 struct connection {
     int fd;         /* -1: unused */
@@ -33,12 +33,19 @@ struct http_server {
     size_t body_bytes; /* of bodies that are not sent yet */
     struct connection connections[CONNECTIONS];
     size_t limit, open_count; /* how many may be open, and are */
+    size_t ended_count;       /* of these, how many were shut down by us */
+    bool was_full;            /* the library does not watch for new clients until it is called again */
 };
 
 struct body {
     struct http_server *server;
     struct buffer text;
 };
+
+bool http_may_be_large(const struct http_request *request)
+{
+    return request->server->body_bytes <= BODIES_LIMIT;
+}
 
 static void release_body(void *pointer)
 {
@@ -113,15 +120,14 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     struct http_request request = {server, server->monitor, connection};
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
         return http_send_error(&request, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are served");
-    if (server->body_bytes > BODIES_LIMIT)
-        return http_send_error(&request, MHD_HTTP_SERVICE_UNAVAILABLE, "too many clients are slow");
     return endpoint_answer(&request, url);
 }
 
 /* After shutdown() the library finds the connection closed, and frees it. */
-static void end_connection(struct connection *connection)
+static void end_connection(struct http_server *server, struct connection *connection)
 {
     connection->is_ended = true;
+    server->ended_count++;
     shutdown(connection->fd, SHUT_RDWR);
 }
 
@@ -136,7 +142,7 @@ static void end_oldest(struct http_server *server)
             oldest = one;
     }
     if (oldest)
-        end_connection(oldest);
+        end_connection(server, oldest);
 }
 
 static void on_connection(void *cls, struct MHD_Connection *connection, void **slot,
@@ -149,6 +155,7 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
             return;
         entry->fd = -1;
         server->open_count--;
+        server->ended_count -= entry->is_ended;
         return;
     }
     const union MHD_ConnectionInfo *info =
@@ -161,6 +168,7 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
             server->open_count++;
             break;
         }
+    server->was_full |= server->open_count >= server->limit;
     if (server->open_count + CONNECTIONS_FREE > server->limit)
         end_oldest(server);
 }
@@ -172,7 +180,7 @@ static void end_overdue(struct http_server *server)
     for (size_t i = 0; i < CONNECTIONS; i++) {
         struct connection *one = &server->connections[i];
         if (one->fd >= 0 && !one->is_ended && now - one->opened > DEADLINE_US)
-            end_connection(one);
+            end_connection(server, one);
     }
 }
 
@@ -253,6 +261,10 @@ void http_stop(struct http_server *server)
 /* How long poll() may sleep, in milliseconds: until the library has to end a silent connection. */
 static int sleep_ms(struct http_server *server)
 {
+    if (server->ended_count || server->was_full) {
+        server->was_full = server->open_count >= server->limit;
+        return 1;
+    }
     MHD_UNSIGNED_LONG_LONG timeout;
     if (MHD_get_timeout(server->daemon, &timeout) != MHD_YES)
         return -1;

@@ -9,6 +9,7 @@
 #include "monitor.h"
 
 #include <microhttpd.h>
+#include <stdbool.h>
 
 struct http_server;
 
@@ -29,6 +30,8 @@ enum MHD_Result http_send(const struct http_request *request, unsigned status, c
                           struct buffer *body);
 /* Answers with {"error":text}. */
 enum MHD_Result http_send_error(const struct http_request *request, unsigned status, const char *text);
+/* False while so much waits for slow clients that only small answers are made. */
+bool http_may_be_large(const struct http_request *request);
 /* Queues any other response, with the headers that all have. Releases it. */
 enum MHD_Result http_queue(const struct http_request *request, unsigned status, const char *content_type,
                            struct MHD_Response *response);

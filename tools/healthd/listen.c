@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define BACKLOG 64
+#define BACKLOG 511
 
 static bool set(struct listen_address *address, const char *host, size_t host_len, const char *port)
 {

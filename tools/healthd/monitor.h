@@ -9,7 +9,7 @@
 
 #include "common/log.h"
 
-#define MONITOR_PIPELINES 8 /* whose history is kept apart */
+#define MONITOR_PIPELINES 4 /* whose history is kept apart */
 #define REJECTS_SECONDS 300 /* so long a reject is worth a warning */
 
 struct monitor {
