@@ -74,6 +74,9 @@ static int finish(struct consumer *consumer)
     size_t unwritten = output_pending(&consumer->out);
     kafka_leave(consumer);
     stats_set(consumer->stats, COUNTER_kafka_connected, 0);
+    stats_set(consumer->stats, COUNTER_kafka_refused_since, 0);
+    if (consumer->exit_code) /* not asked to end: it is to be missed */
+        stats_set(consumer->stats, COUNTER_draining, 0);
     if (left)
         log_warning(&consumer->log, "%zu records were not acknowledged: they will be read again", left);
     log_info(&consumer->log,
