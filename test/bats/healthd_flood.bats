@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # healthd_flood.bats - healthd under clients that come in crowds, or mean harm: it answers or refuses, stays
 # below 10 MB, and those it looks at do not notice.
-# shellcheck disable=SC2016 # conditions for wait_until are expanded there
+# shellcheck disable=SC2016,SC2030,SC2031 # conditions for wait_until are expanded there
 bats_require_minimum_version 1.5.0
 load ../support/helpers
 
@@ -107,6 +107,7 @@ stays_small() {
         $'POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n' $'GET / HTTP/1.1\r\n: \r\n\r\n')
     for text in "${malformed[@]}"; do client "$text"; done
     # Requests that never end: a path, a header, headers without number, a body.
+    i=0
     for text in 'GET /' $'GET / HTTP/1.1\r\nA: ' $'POST /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n'; do
         background "endless$((i++))" timeout 3 bash -c 'exec 9<>"/dev/tcp/127.0.0.1/$1"; { printf "%s" "$2"; yes a | tr -d "\n"; } >&9' _ "$PORT" "$text"
     done

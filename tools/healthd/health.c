@@ -154,25 +154,28 @@ static void judge_heartbeats(struct verdict *verdict, const struct snapshot *sna
     }
 }
 
-/* A refusal is told at once; it is a fault when it lasts. */
-static void judge_refusal(struct verdict *verdict, const struct pipeline_view *pipeline, int64_t now,
+/* A refusal is told at once; it is a fault when it lasts. Returns whether it is. */
+static bool judge_refusal(struct verdict *verdict, const struct pipeline_view *pipeline, int64_t now,
                           enum counter since, int64_t limit, const char *what, const char *cure)
 {
     int64_t start = (int64_t)pipeline->figures.counters[since];
-    if (start)
-        add(verdict, now - start > limit, cure, "pipeline %" PRIu32 ": %s for %" PRId64 " s",
-            pipeline->number, what, seconds(now > start ? now - start : 0));
+    if (!start)
+        return false;
+    add(verdict, now - start > limit, cure, "pipeline %" PRIu32 ": %s for %" PRId64 " s", pipeline->number,
+        what, seconds(now > start ? now - start : 0));
+    return now - start > limit;
 }
 
-static void judge_refusals(struct verdict *verdict, const struct pipeline_view *pipeline, int64_t now,
+static bool judge_refusals(struct verdict *verdict, const struct pipeline_view *pipeline, int64_t now,
                            const struct health_limits *limits)
 {
-    judge_refusal(verdict, pipeline, now, COUNTER_kafka_refused_since, limits->kafka,
-                  "no broker of Kafka has answered", cure_kafka);
-    judge_refusal(verdict, pipeline, now, COUNTER_database_refused_since, limits->database,
-                  "PostgreSQL has refused", cure_database);
-    judge_refusal(verdict, pipeline, now, COUNTER_dlq_refused_since, limits->dlq,
-                  "the dead letter queue has refused", cure_dlq);
+    bool by_kafka = judge_refusal(verdict, pipeline, now, COUNTER_kafka_refused_since, limits->kafka,
+                                  "no broker of Kafka has answered", cure_kafka);
+    bool by_database = judge_refusal(verdict, pipeline, now, COUNTER_database_refused_since, limits->database,
+                                     "PostgreSQL has refused", cure_database);
+    bool by_dlq = judge_refusal(verdict, pipeline, now, COUNTER_dlq_refused_since, limits->dlq,
+                                "the dead letter queue has refused", cure_dlq);
+    return by_kafka || by_database || by_dlq;
 }
 
 static void judge_progress(struct verdict *verdict, const struct pipeline_view *pipeline,
@@ -230,8 +233,9 @@ void health_judge(struct verdict *verdict, const struct snapshot *snapshot,
     for (size_t i = 0; i < snapshot->pipeline_count; i++) {
         const struct pipeline_view *pipeline = &snapshot->pipelines[i];
         judge_presence(verdict, pipeline);
-        judge_refusals(verdict, pipeline, snapshot->taken, limits);
-        judge_progress(verdict, pipeline, snapshot, limits->progress, watch);
+        /* Who is refused does not get on either: one reason is enough. */
+        if (!judge_refusals(verdict, pipeline, snapshot->taken, limits))
+            judge_progress(verdict, pipeline, snapshot, limits->progress, watch);
     }
     judge_heartbeats(verdict, snapshot, limits->heartbeat);
     judge_draining(verdict, snapshot);

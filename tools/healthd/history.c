@@ -11,8 +11,6 @@ static uint32_t clamp(uint64_t value)
     return value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
 }
 
-const enum counter reject_classes[REJECT_CLASSES] = {COUNTER_rejects_undecodable, COUNTER_rejects_value,
-                                                     COUNTER_rejects_constraint, COUNTER_rejects_other};
 const char *const reject_class_names[REJECT_CLASSES] = {"no JSON object", "bad value", "constraint", "other"};
 
 void history_add(struct history *history, int64_t taken, const struct figures *figures, uint64_t lag,
@@ -41,8 +39,11 @@ void history_add(struct history *history, int64_t taken, const struct figures *f
         .latency_p50_ms = (float)histogram_quantile_ms(latency, 0.5),
         .latency_p99_ms = (float)histogram_quantile_ms(latency, 0.99),
     };
-    for (size_t i = 0; i < REJECT_CLASSES; i++)
-        sample->rejects[i] = clamp(counters[reject_classes[i]]);
+    /* What comes rejected from kcat-actions is no JSON. */
+    sample->rejects[0] = clamp(counters[COUNTER_rejects_undecodable] + counters[COUNTER_rejects_passed]);
+    sample->rejects[1] = clamp(counters[COUNTER_rejects_value]);
+    sample->rejects[2] = clamp(counters[COUNTER_rejects_constraint]);
+    sample->rejects[3] = clamp(counters[COUNTER_rejects_other]);
 }
 
 static const struct history_sample *sample(const struct history *history, uint64_t number)

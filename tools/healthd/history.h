@@ -14,9 +14,8 @@
 #define HISTORY_SAMPLES 3600
 #define HISTORY_RATE_SAMPLES 10
 
-/* The classes of rejects, in the order of the counters. */
+/* The classes of rejects; together they are all that failed. */
 #define REJECT_CLASSES 4
-extern const enum counter reject_classes[REJECT_CLASSES];
 extern const char *const reject_class_names[REJECT_CLASSES]; /* as in "rejects: NAME" */
 
 struct history_sample {

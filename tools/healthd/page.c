@@ -73,8 +73,12 @@ static void moment(struct buffer *out, int64_t microseconds, int64_t now)
     timestamp_format(microseconds, 0, text);
     text[10] = ' ';
     text[19] = '\0';
+    int64_t seconds = now > microseconds ? (now - microseconds) / 1000000 : 0;
     text_format(out, "<time title=\"%s UTC\">", text);
-    duration(out, now - microseconds);
+    if (seconds < 100)
+        text_format(out, "%" PRId64 " s", seconds);
+    else
+        duration(out, now - microseconds);
     buffer_append_string(out, " ago</time>");
 }
 
@@ -215,6 +219,7 @@ static void write_value(struct buffer *out, enum unit unit, double value)
     buffer_append_string(out, unit == UNIT_MIB ? " MiB</td>" : "</td>");
 }
 
+/* A label, the value now, and that of the hour. */
 static void write_span_row(struct buffer *out, const char *label, enum unit unit, double now, double hour)
 {
     text_format(out, "<tr><td>%s</td>", label);
@@ -234,7 +239,7 @@ static void write_spans(struct buffer *out, const struct pipeline_view *pipeline
     write_span_row(out, "Lag (hour: peak)", UNIT_COUNT, (double)pipeline->lag, (double)hour.lag);
     write_span_row(out, "Batch time", UNIT_MS, now.batch_ms, hour.batch_ms);
     write_span_row(out, "Record to commit, p50", UNIT_MS, now.latency_p50_ms, hour.latency_p50_ms);
-    write_span_row(out, "Record to commit, worst p99", UNIT_MS, now.latency_p99_ms, hour.latency_p99_ms);
+    write_span_row(out, "Record to commit, p99", UNIT_MS, now.latency_p99_ms, hour.latency_p99_ms);
     for (size_t i = 0; i < REJECT_CLASSES; i++) {
         char label[64];
         snprintf(label, sizeof label, "Rejects: %s", reject_class_names[i]);
