@@ -196,6 +196,27 @@ once() { # JQ PROGRAM
         '["pipeline 2: kcat-actions is gone","pipeline 2: pgsink is gone"]'
 }
 
+@test "healthd: in a drain the tools end one behind the other, which is no fault, and it is not ready" {
+    play_pipeline 0 draining=1 records_in_flight=7
+    serve --progress-timeout 1s
+    die batch0
+    wait_until '(($(get /history | jq ".samples | length") >= 4))' 10
+    assert_equal "$(get /health | jq -c '[.status, .draining, .reasons, .warnings]')" \
+        '["healthy",true,null,["pipeline 0: draining, with 7 in flight"]]'
+    assert_equal "$(status_of /readyz)" 503
+}
+
+@test "healthd: no broker that answers is a warning at first, and unhealthy after a minute" {
+    play_with_changes kcat 0 kcat-actions kafka_refused_since=-30s partitions_assigned=1
+    play pgsink 0 pgsink database_connected=1
+    serve
+    assert_contains "$(get /health)" '"warnings":["pipeline 0: no broker of Kafka has answered for 3'
+    assert_equal "$(status_of /health) $(status_of /readyz)" '200 503'
+    tell kcat kafka_refused_since=-75s
+    assert_equal "$(get /health | jq -c '[.reasons, (.what_to_do | length)]')" \
+        '[["pipeline 0: no broker of Kafka has answered for 75 s"],1]'
+}
+
 @test "healthd: a backfill that ended is not missed" {
     play_pipeline 0
     play batch1 1 batch

@@ -132,9 +132,15 @@ static bool has_retired(const struct pipeline_view *pipeline)
     return is_all_gone(pipeline) && pipeline->tools[TOOL_KCAT_ACTIONS]->counters[COUNTER_draining] != 0;
 }
 
+static bool is_draining(const struct pipeline_view *pipeline)
+{
+    return pipeline_has(pipeline, TOOL_KCAT_ACTIONS) && pipeline->figures.counters[COUNTER_draining];
+}
+
 static void judge_presence(struct verdict *verdict, const struct pipeline_view *pipeline)
 {
-    if (!is_service(pipeline) || has_retired(pipeline))
+    /* In a drain the tools end one behind the other. */
+    if (!is_service(pipeline) || has_retired(pipeline) || is_draining(pipeline))
         return;
     for (enum tool tool = TOOL_NONE + 1; tool < TOOL_COUNT; tool++)
         if (pipeline_lacks(pipeline, tool))
@@ -181,8 +187,8 @@ static bool judge_refusals(struct verdict *verdict, const struct pipeline_view *
 static void judge_progress(struct verdict *verdict, const struct pipeline_view *pipeline,
                            const struct snapshot *snapshot, int64_t limit, const struct progress_watch *watch)
 {
-    if (!has_work(pipeline) || !pipeline_has(pipeline, TOOL_KCAT_ACTIONS))
-        return;
+    if (!has_work(pipeline) || !pipeline_has(pipeline, TOOL_KCAT_ACTIONS) || is_draining(pipeline))
+        return; /* a drain has a time limit of its own */
     int64_t stuck = stuck_for(pipeline, snapshot, watch);
     if (stuck > limit)
         add(verdict, true, cure_progress,
@@ -190,11 +196,6 @@ static void judge_progress(struct verdict *verdict, const struct pipeline_view *
             " in flight and a lag of %" PRIu64,
             pipeline->number, seconds(stuck), pipeline->figures.counters[COUNTER_records_in_flight],
             pipeline->lag);
-}
-
-static bool is_draining(const struct pipeline_view *pipeline)
-{
-    return pipeline_has(pipeline, TOOL_KCAT_ACTIONS) && pipeline->figures.counters[COUNTER_draining];
 }
 
 static void judge_draining(struct verdict *verdict, const struct snapshot *snapshot)

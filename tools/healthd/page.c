@@ -253,9 +253,11 @@ static const char *pipeline_state(const struct pipeline_view *pipeline)
 {
     const struct tool_view *reader = pipeline->tools[TOOL_KCAT_ACTIONS];
     bool has_ended = !reader || !pipeline->tools[TOOL_PGSINK] || reader->counters[COUNTER_draining];
+    if (pipeline->figures.counters[COUNTER_draining]) /* of a living one */
+        return "drain\">draining";
     if (!pipeline_is_complete(pipeline))
         return has_ended ? "\">ended" : "bad\">not running";
-    return pipeline->figures.counters[COUNTER_draining] ? "drain\">draining" : "good\">running";
+    return "good\">running";
 }
 
 static void write_pipelines(struct buffer *out, const struct page *page)
