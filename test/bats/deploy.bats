@@ -178,13 +178,15 @@ play_everything() {
 
 @test "each alert's runbook has a section about it" {
     local alert file
+    rules | jq -r '"\(.alert) \(.annotations.runbook)"' >runbooks
+    [[ $(wc -l <runbooks) == "$(grep -c 'alert:' "$DEPLOY/prometheus/agent-actions.rules.yml")" ]]
     while read -r alert file; do
         assert_equal "${file#*#}" "${alert,,}"
         grep -qx "#* $alert" "$ROOT/${file%#*}" || {
             printf 'no section %s in %s\n' "$alert" "${file%#*}"
             false
         }
-    done < <(rules | jq -r '"\(.alert) \(.annotations.runbook)"')
+    done <runbooks
 }
 
 @test "healthd has every metric that the rules and the dashboard ask for" {
@@ -217,13 +219,15 @@ play_everything() {
     wait_until 'prometheus_has "count_over_time(agent_actions_healthy[1m]) > 2"'
     # The alerts with no delay are there already; then the annotation's query has something to find.
     wait_until 'prometheus_has "ALERTS{alertname=\"AgentActionsDatabaseRefuses\", alertstate=\"firing\"}"'
+    dashboard_queries 1m >queries
+    [[ $(wc -l <queries) -gt 25 ]]
     while IFS= read -r query; do
         prometheus_has "$query" || {
             printf 'no data: %s\n' "$query"
             cat answer.json
             false
         }
-    done < <(dashboard_queries 1m)
+    done <queries
     wait_until "curl -sS $url/api/v1/rules | jq -e '[.data.groups[].rules[].health] | length == $(rules | wc -l) and all(. == \"ok\")'"
 }
 
