@@ -53,7 +53,7 @@ play_everything() {
     local tool
     export AGENT_ACTIONS_STATS=$BATS_TEST_TMPDIR/stats
     background kcat stats-writer stats kcat-actions kafka_connected=1 partitions_assigned=1 records_consumed=10 \
-        records_acked=10 last_commit_time=-1s last_record_time=-1s agent-actions/0=8,10,12
+        records_acked=10 kafka_refused_since=-90s last_commit_time=-1s last_record_time=-1s agent-actions/0=8,10,12
     background batch stats-writer stats batch lines_batched=10
     background pgsink stats-writer stats pgsink database_connected=1 rows_inserted=9 rows_rejected=1 last_batch_time=-1s \
         database_refused_since=-90s 'batch_duration=2000*3' 'end_to_end_latency=9000*9'
@@ -106,10 +106,11 @@ play_everything() {
     play_everything
     run "${command[@]}"
     assert_status 1
-    stop pgsink KILL && stop dlq KILL
+    stop kcat KILL && stop pgsink KILL && stop dlq KILL
+    background kcat stats-writer stats kcat-actions kafka_connected=1 partitions_assigned=1 kafka_refused_since=0
     background pgsink stats-writer stats pgsink database_connected=1 database_refused_since=0
     background dlq stats-writer stats dlq dlq_refused_since=0
-    wait_until 'grep -q ready pgsink.out && grep -q ready dlq.out'
+    wait_until 'grep -q ready kcat.out && grep -q ready pgsink.out && grep -q ready dlq.out'
     run "${command[@]}"
     assert_status 0
 }
