@@ -115,6 +115,21 @@ play_everything() {
     assert_status 0
 }
 
+@test "what the image's build is given is enough for make install, with the HEALTHCHECK's program among it" {
+    local path sanitizers='' health
+    [[ $BUILD != */san ]] || sanitizers=address,undefined
+    mkdir context
+    # Files as .dockerignore lets them through; and, to save time, the tools' objects.
+    while read -r path; do
+        (cd "$ROOT" && compgen -G "${path#!}" | xargs -I{} cp -a --parents {} "$BATS_TEST_TMPDIR/context")
+    done < <(grep '^!' "$DEPLOY/docker/Dockerfile.dockerignore")
+    (cd "$ROOT" && cp -a --parents "${BUILD#"$ROOT/"}"/{lib,obj} "$BATS_TEST_TMPDIR/context")
+    rm -r "context/${BUILD#"$ROOT/"}/obj/test"
+    make -s -C context SAN="$sanitizers" install DESTDIR="$BATS_TEST_TMPDIR/image" 3>&- 4>&-
+    health=$(sed -n 's/^ *CMD \["\([^"]*healthd\)".*/\1/p' "$DEPLOY/docker/Dockerfile")
+    [[ -x image$health && -x image/usr/local/bin/agent-actions ]]
+}
+
 # ---- Kubernetes
 
 @test "every manifest is valid by Kubernetes' own schemas, and has no member they do not know" {
