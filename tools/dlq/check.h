@@ -1,5 +1,5 @@
-/* check.h - dlq --check: whether the topic of the dead letters is there, or would be made. Nothing is published
- * and nothing made; whether this user may write shows with the first dead letter alone. */
+/* check.h - dlq --check: whether the topic of the dead letters is there, or would be made. Nothing is
+ * published and nothing made; whether this user may write shows with the first dead letter alone. */
 #ifndef DLQ_CHECK_H
 #define DLQ_CHECK_H
 
