@@ -210,6 +210,18 @@ crash_server() {
 
 # ---- tables that change
 
+@test "pgsink: events made for a table's new columns are not rejected for its old ones" {
+    table 'n int, a text NOT NULL'
+    start_sink
+    batch_of 0 '{"n":1,"a":"x"}' >&9
+    wait_for_ack 1
+    sql 'ALTER TABLE t RENAME a TO b'
+    batch_of 1 '{"n":2,"b":"y"}' >&9 # has no "a", which the table as it was must have
+    wait_for_ack 2
+    assert_equal "$(sql 'SELECT n, b FROM t ORDER BY n')" $'1|x\n2|y'
+    end_well
+}
+
 @test "pgsink: a column dropped or renamed while it runs: goes on with the others" {
     table 'n int, a int, b int'
     start_sink
@@ -362,6 +374,29 @@ crash_server() {
     assert_equal "$(count_rows t)" 1
     assert_equal "$(counter reconnects)" 1
     end_well
+}
+
+@test "pgsink: while no event comes it notices that its connection is gone, and has it again" {
+    table 'n int'
+    start_sink
+    wait_until '[[ $(counter database_connected) == 1 ]]' 5
+    sql "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE application_name = 'pgsink' AND datname = current_database()" >/dev/null
+    wait_until '[[ $(counter reconnects) == 1 && $(counter database_connected) == 1 ]]' 10
+    grep -q 'the connection to PostgreSQL is lost: ' pgsink.log
+    end_well
+}
+
+@test "pgsink: with nothing to store it ends at the end of its input, whether or not the database is there" {
+    table 'n int'
+    start_sink
+    wait_until '[[ $(counter database_connected) == 1 ]]' 5
+    crash_server
+    wait_until 'grep -q "trying again" pgsink.log' 10
+    exec 9>&-
+    await pgsink 5
+    assert_status 0
+    start_server
 }
 
 @test "pgsink: its COPY is cancelled: it tries again" {

@@ -63,6 +63,8 @@ static bool encode_entry(struct batch *batch, size_t index, struct mapping *mapp
     entry->row_len = batch->rows.len - row_start;
     entry->has_defaults = has_defaults;
     batch->has_defaults |= has_defaults;
+    entry->is_refused = status == ROW_REFUSED;
+    batch->has_refused |= entry->is_refused;
     if (status == ROW_REFUSED)
         batch_reject(batch, index, fault.why.sqlstate, fault.column, fault.why.message);
     return status != ROW_NEW_COLUMNS;
@@ -121,12 +123,12 @@ void batch_encode_again(struct batch *batch, struct mapping *mapping, struct lin
     do { /* more columns may turn up on the way */
         is_complete = true;
         batch->rows.len = 0;
-        batch->has_defaults = false;
+        batch->has_defaults = batch->has_refused = false;
         batch->unknown_members = 0;
         take_columns(batch, mapping);
         for (size_t i = 0; is_complete && i < batch->count; i++) {
             struct entry *entry = &batch->entries[i];
-            if (entry->state != ENTRY_ROW)
+            if (entry->state != ENTRY_ROW && !entry->is_refused)
                 continue;
             line_parse(line, slice_of(batch->lines.data + entry->line_start, entry->line_len));
             is_complete = encode_entry(batch, i, mapping, line);
@@ -149,6 +151,7 @@ static void move_entry(struct batch *batch, const struct entry *from, size_t lin
     entry->line_start -= line_start;
     entry->row_start = from->state == ENTRY_ROW ? from->row_start - row_start : 0;
     rest->has_defaults |= entry->has_defaults;
+    rest->has_refused |= entry->is_refused;
     if (from->reach >= 0) {
         const struct reach *reach = &batch->reaches[from->reach];
         note_reach(rest, entry, slice_of(reach->topic, reach->topic_len), reach->partition, from->offset);
@@ -274,7 +277,7 @@ void batch_clear(struct batch *batch)
     buffer_reset(&batch->rows, KEPT_BYTES);
     batch->count = batch->whole = 0;
     batch->unknown_members = 0;
-    batch->has_defaults = false;
+    batch->has_defaults = batch->has_refused = false;
 }
 
 void batch_free(struct batch *batch)

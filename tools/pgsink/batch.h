@@ -26,6 +26,7 @@ struct entry {
     uint8_t state;     /* enum entry_state */
     bool is_cut;       /* only the beginning of a line that is too long */
     bool has_defaults; /* the row holds ROW_DEFAULT */
+    bool is_refused;   /* by our encoder, with the table as we know it */
 };
 
 struct fault {
@@ -56,13 +57,14 @@ struct batch {
     enum field_format format;
     uint64_t unknown_members;
     bool has_defaults; /* some row holds ROW_DEFAULT */
+    bool has_refused;  /* our encoder has refused some */
 };
 
 /* Takes a line of the input in: encodes it, or notes why not. `is_cut`: the line is too long and only its
  * beginning is here. `line` is scratch for parsing. */
 void batch_add(struct batch *batch, struct mapping *mapping, struct line *line, struct slice text,
                bool is_cut);
-/* Encodes all rows again, after the mapping has changed. */
+/* Encodes all rows again, after the mapping has changed, and tries those that our encoder has refused. */
 void batch_encode_again(struct batch *batch, struct mapping *mapping, struct line *line);
 /* Moves the entries from `first` on to an empty batch. */
 void batch_split(struct batch *batch, size_t first, struct batch *rest);

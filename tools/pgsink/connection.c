@@ -282,11 +282,39 @@ enum verdict connection_read_table(struct sink *sink, bool *is_changed)
         sink->table->can_stage = table->can_stage;
         sink->table->has_exclusion = table->has_exclusion;
         sink->table->shows_order = table->shows_order;
+        free(sink->table->shape);
+        sink->table->shape = table->shape;
+        table->shape = NULL;
         table_free(table);
         return VERDICT_DONE;
     }
     *is_changed = true;
     return adopt_table(sink, table);
+}
+
+enum verdict connection_look_at_table(struct sink *sink)
+{
+    bool is_changed;
+    PQsetnonblocking(sink->connection, 0);
+    bool is_unchanged = table_is_unchanged(sink->connection, sink->options.table, sink->table);
+    PQsetnonblocking(sink->connection, 1);
+    if (is_unchanged)
+        return VERDICT_DONE;
+    enum verdict verdict = connection_read_table(sink, &is_changed);
+    if (verdict == VERDICT_DONE && is_changed)
+        log_warning(&sink->log, "table %s has changed: going on with its new columns", sink->table->sql_name);
+    return verdict;
+}
+
+void connection_take_notice(struct sink *sink)
+{
+    PQconsumeInput(sink->connection);
+    PQclear(PQisBusy(sink->connection) ? NULL : PQgetResult(sink->connection));
+    if (PQstatus(sink->connection) == CONNECTION_OK)
+        return;
+    cleanup_free char *message = connection_plain_message(PQerrorMessage(sink->connection));
+    log_warning(&sink->log, "the connection to PostgreSQL is lost: %s", message);
+    connection_close(sink);
 }
 
 enum verdict connection_ensure(struct sink *sink)

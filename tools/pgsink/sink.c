@@ -54,8 +54,10 @@ bool sink_wait(struct sink *sink, int fd, short events, int64_t timeout_us)
         }
         if (ready > 0 && waiting[0].revents)
             return true;
-        if (fd < 0 && ready > 0 && timeout_us < 0)
+        if (ready > 0 && timeout_us < 0)
             return false; /* something was read: the caller looks again */
+        if (ready > 0 && waiting[1].revents && sink->intake.is_at_end)
+            return false;
         if (ready > 0 && waiting[2].revents && lane_is_over(&sink->older))
             return false;
         if (timeout_us >= 0 && monotonic_microseconds() >= deadline)
@@ -63,14 +65,19 @@ bool sink_wait(struct sink *sink, int fd, short events, int64_t timeout_us)
     }
 }
 
+void sink_note_refusal(struct sink *sink)
+{
+    if (sink->refused_since != 0)
+        return;
+    sink->refused_since = monotonic_microseconds();
+    stats_set(sink->stats, COUNTER_database_refused_since, (uint64_t)now_microseconds());
+}
+
 bool sink_back_off(struct sink *sink)
 {
-    int64_t now = monotonic_microseconds();
-    if (sink->refused_since == 0) {
-        sink->refused_since = now;
-        stats_set(sink->stats, COUNTER_database_refused_since, (uint64_t)now_microseconds());
-    }
-    bool is_over = sink->options.retry_for_us >= 0 && now - sink->refused_since > sink->options.retry_for_us;
+    sink_note_refusal(sink);
+    bool is_over = sink->options.retry_for_us >= 0 &&
+                   monotonic_microseconds() - sink->refused_since > sink->options.retry_for_us;
     int64_t wait = backoff_next(&sink->backoff);
     if (!is_over && !sink->is_stopping)
         sink_wait(sink, -1, 0, wait);

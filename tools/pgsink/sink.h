@@ -83,8 +83,9 @@ struct sink {
     bool is_stopping; /* a signal came: finish what was read */
 };
 
-/* Waits until `fd` (< 0: none) has one of `events`, the older lane is over, a signal comes or the time is up
- * (microseconds, < 0: none); reads stdin and serves the older lane meanwhile. True when `fd` is ready. */
+/* Waits until `fd` (< 0: none) has one of `events`, the older lane is over, the input ends, a signal comes or
+ * the time is up (microseconds, < 0: none; then something that was read ends it too); reads stdin and serves
+ * the older lane meanwhile. True when `fd` is ready. */
 bool sink_wait(struct sink *sink, int fd, short events, int64_t timeout_us);
 
 /* What a step came to. */
@@ -94,6 +95,8 @@ enum verdict {
     VERDICT_STOP,  /* sink->exit_code is set and the reason told */
 };
 
+/* PostgreSQL refuses, from now on if it did not before. */
+void sink_note_refusal(struct sink *sink);
 /* Waits before the next attempt. False where the time for retries or a signal has ended them: exit_code is
  * set. */
 bool sink_back_off(struct sink *sink);

@@ -8,6 +8,7 @@
 #include "lane.h"
 #include "report.h"
 
+#include <poll.h>
 #include <stdio.h>
 
 /* Batches that go one after the other, after two at once have failed. */
@@ -117,6 +118,16 @@ static enum verdict settle(struct sink *sink, struct lane *younger)
     return verdict;
 }
 
+/* Our encoder has refused events by the table as it was: before they are blamed, it is looked at again. Rows
+ * that are under way must not be encoded again, so they come to their end first. */
+static enum verdict doubt_refusals(struct sink *sink)
+{
+    enum verdict verdict = settle(sink, NULL);
+    if (verdict == VERDICT_DONE)
+        verdict = is_ready(sink) ? connection_look_at_table(sink) : VERDICT_STOP;
+    return verdict;
+}
+
 /* Sends a batch, behind the older one if there is one, and settles that. */
 static enum verdict start(struct sink *sink, struct batch *batch)
 {
@@ -124,6 +135,14 @@ static enum verdict start(struct sink *sink, struct batch *batch)
     bool is_behind = sink->older.state != LANE_IDLE;
     if (!is_behind && !is_ready(sink))
         return VERDICT_STOP;
+    if (batch->has_refused) {
+        enum verdict verdict = doubt_refusals(sink);
+        if (verdict == VERDICT_STOP)
+            return verdict;
+        is_behind = false;
+        if (verdict == VERDICT_RETRY)
+            return store_alone(sink, batch, NULL, monotonic_microseconds());
+    }
     if (sink->mode != MODE_DIRECT || sink->options.on_conflict == CONFLICT_UPDATE)
         return store_alone(sink, batch, NULL, monotonic_microseconds());
     switch (writer_prepare(sink, batch)) {
@@ -167,6 +186,25 @@ static struct batch *take_batch(struct sink *sink)
     return batch;
 }
 
+/* Nothing is to be done: waits for input, or for news of the connection. One that is lost is had again at
+ * once, not with the next event, which may be long in coming. False where a fault has ended all. */
+static bool idle(struct sink *sink)
+{
+    if (!sink->connection) {
+        enum verdict verdict = connection_ensure(sink);
+        if (verdict == VERDICT_DONE)
+            note_recovery(sink);
+        if (verdict == VERDICT_RETRY)
+            sink_note_refusal(sink);
+        if (verdict == VERDICT_RETRY)
+            sink_wait(sink, -1, 0, backoff_next(&sink->backoff));
+        return verdict != VERDICT_STOP;
+    }
+    if (sink_wait(sink, PQsocket(sink->connection), POLLIN, -1))
+        connection_take_notice(sink);
+    return true;
+}
+
 /* Waits until there is something to do; false at the end of all. */
 static bool await_work(struct sink *sink)
 {
@@ -177,7 +215,9 @@ static bool await_work(struct sink *sink)
             return true;
         if (older->state == LANE_IDLE && sink->intake.is_at_end)
             return false;
-        if (!lane_is_over(older))
+        if (older->state == LANE_IDLE && !idle(sink))
+            return false;
+        if (older->state != LANE_IDLE && !lane_is_over(older))
             sink_wait(sink, -1, 0, -1);
     }
     return true;

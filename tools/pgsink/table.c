@@ -40,6 +40,12 @@ static const char table_query[] =
     "   (SELECT c.oid UNION SELECT p.relid FROM pg_partition_tree(c.oid) p))"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)";
 
+static const char shape_query[] =
+    "SELECT md5(concat(to_regclass($1)::oid, string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, "
+    "a.atttypmod,"
+    "  a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated), ',' ORDER BY a.attnum)))"
+    " FROM pg_attribute a WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped";
+
 static PGresult *query(PGconn *connection, const char *sql, const char *parameter, int format)
 {
     const char *parameters[] = {parameter};
@@ -217,9 +223,24 @@ static bool has_order_in_defaults(const struct table *table)
     return false;
 }
 
+static char *read_shape(PGconn *connection, const char *name)
+{
+    PGresult *result = query(connection, shape_query, name, 0);
+    char *shape = PQresultStatus(result) == PGRES_TUPLES_OK ? copy_field(result, 0, 0) : NULL;
+    PQclear(result);
+    return shape;
+}
+
+bool table_is_unchanged(PGconn *connection, const char *name, const struct table *table)
+{
+    cleanup_free char *shape = read_shape(connection, name);
+    return shape && table->shape && strcmp(shape, table->shape) == 0;
+}
+
 struct table *table_read(PGconn *connection, const char *name, char **message, char sqlstate[6])
 {
     struct table *table = xcalloc(1, sizeof *table);
+    table->shape = read_shape(connection, name); /* first: what changes meanwhile is seen by the next look */
     if (read_table(connection, name, table, message, sqlstate) &&
         read_columns(connection, name, table, message, sqlstate)) {
         table->shows_order |= has_order_in_defaults(table);
@@ -247,6 +268,7 @@ void table_free(struct table *table)
     free(table->sql_name);
     free(table->relname);
     free(table->key_columns);
+    free(table->shape);
     free(table);
 }
 

@@ -40,6 +40,7 @@ struct table {
     /* The order in which rows are inserted shows beyond their commits: by a sequence, a trigger, or a default
      * that we know nothing of. */
     bool shows_order;
+    char *shape; /* for table_is_unchanged() */
 };
 
 /* Reads the catalogue. `name` is [schema.]table as the user gave it, folded and quoted by SQL's rules.
@@ -47,6 +48,10 @@ struct table {
  * or of the database's error; empty: the connection was lost). */
 struct table *table_read(PGconn *connection, const char *name, char **message, char sqlstate[6]);
 void table_free(struct table *table);
+
+/* Whether the table's columns are those that `table` was read with, at the cost of one small query. False
+ * where it cannot be asked, too. */
+bool table_is_unchanged(PGconn *connection, const char *name, const struct table *table);
 
 /* Index of the column of that name, or -1. */
 int table_column(const struct table *table, const char *name, size_t len);
