@@ -164,6 +164,8 @@ faults() {
 @test "the manual and the guide have every setting" {
     local name
     # shellcheck disable=SC1091
+    # shellcheck disable=SC2034 # for config.bash
+    LIBRARY=$ROOT/scripts/lib
     . "$ROOT/scripts/lib/config.bash"
     for name in "${CONFIG_TABLE[@]%%|*}"; do
         grep -q "^$name|" "$ROOT/scripts/agent-actions.1" || { echo "manual: $name" >&2 && return 1; }

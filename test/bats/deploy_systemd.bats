@@ -97,7 +97,7 @@ configured() { # ASSIGNMENT...
 @test "credentials: a file that cannot be read is named, with the other faults" {
     run configured POSTGRES_PASSWORD_FILE=missing BATCH_SIZE=x
     assert_status 78
-    assert_contains "$output" 'POSTGRES_PASSWORD_FILE "missing": must be a file that can be read'
+    assert_contains "$output" 'POSTGRES_PASSWORD_FILE: missing could not be read'
     assert_contains "$output" 'BATCH_SIZE "x"'
 }
 
