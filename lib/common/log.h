@@ -15,6 +15,7 @@
 #define COMMON_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR };
@@ -40,6 +41,14 @@ __attribute__((format(printf, 3, 4))) void log_write(const struct log *log, enum
 #define log_info(log, ...) log_write(log, LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_warning(log, ...) log_write(log, LOG_LEVEL_WARNING, __VA_ARGS__)
 #define log_error(log, ...) log_write(log, LOG_LEVEL_ERROR, __VA_ARGS__)
+
+/* The same log for messages that are events, which people count: none of them is held back. */
+static inline struct log log_of_events(const struct log *log)
+{
+    struct log events = *log;
+    events.repeats = NULL;
+    return events;
+}
 
 /* A message that would come again and again: says yes at most once in `interval_us` microseconds. */
 struct log_limit {

@@ -118,7 +118,8 @@ static void confirmed(struct dlq *dlq, struct delivery *delivery)
     cleanup_buffer struct buffer name = {0};
     line_parse(&dlq->rejected, slice_of(delivery->line, delivery->line_len));
     name_reject(&dlq->rejected, delivery->line_number, &name);
-    log_warning(&dlq->log, "Event sent to DLQ: %s", name.data);
+    const struct log events = log_of_events(&dlq->log); /* several may have one correlation id */
+    log_warning(&events, "Event sent to DLQ: %s", name.data);
     stats_add(dlq->stats, COUNTER_rejects_published, 1);
 }
 
