@@ -1,5 +1,4 @@
-/* kafka_check.h - for --check: whether a broker can be reached and lets us in, and what it says of a topic.
- */
+/* kafka_check.h - for --check: whether a broker answers and lets us in, and what it says of a topic. */
 #ifndef COMMON_KAFKA_CHECK_H
 #define COMMON_KAFKA_CHECK_H
 
