@@ -5,9 +5,14 @@
 #include "check.h"
 #include "common/signals.h"
 
+#include <malloc.h>
 #include <sysexits.h>
 
 #define PIPE_SIZE (1024 * 1024)
+/* From here on glibc gives memory back as soon as it is freed. Left alone it raises this bound when it sees
+ * librdkafka's buffers of unpacked batches (a megabyte is usual), which then leave holes in its heaps: the
+ * process went on growing for millions of records. */
+#define LARGE_ALLOCATION (512 * 1024)
 
 /* What was in flight when this pipeline last died was read again, or will be: the sum in counters.h. */
 static void count_abandoned(struct consumer *consumer, const char *stats_file)
@@ -113,6 +118,7 @@ int main(int argc, char **argv)
                                                .max_in_flight_bytes = 64 << 20,
                                                .drain_timeout_us = 30000000,
                                                .end_time = -1}};
+    mallopt(M_MMAP_THRESHOLD, LARGE_ALLOCATION);
     options_init();
     kafka_config_init(&arguments.kafka);
     argp_parse(&arguments_argp, argc, argv, 0, NULL, &arguments);
