@@ -55,8 +55,8 @@ say = $(if $(V),,@printf '  %-4s %s\n' $(1) $@;)
 
 .PHONY: all tests check fuzz install install-systemd uninstall clean
 .SECONDARY:
-all: $(BINARIES) $(BUILD)/bin/dev-broker $(BUILD)/bin/group-offsets $(BUILD)/bin/group-members \
-     $(BUILD)/bin/stats-writer $(BUILD)/bin/http-load $(BUILD)/lib/halt.so
+all: $(BINARIES) $(addprefix $(BUILD)/bin/,dev-broker group-offsets group-members codec-proxy stats-writer http-load) \
+     $(BUILD)/lib/halt.so
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -76,7 +76,8 @@ $(foreach tool,$(TOOLS),$(eval $(call tool_rule,$(tool))))
 
 # dev-broker: the embedded broker of ./scripts/demo and the tests, librdkafka's mock cluster as a process.
 # group-offsets, group-members: show the tests how far a consumer group is, and who is in it.
-$(BUILD)/bin/dev-broker $(BUILD)/bin/group-offsets $(BUILD)/bin/group-members: $(BUILD)/bin/%: $(BUILD)/obj/test/support/%.o
+# codec-proxy: makes compression unknown between a broker and its client.
+$(addprefix $(BUILD)/bin/,dev-broker group-offsets group-members codec-proxy): $(BUILD)/bin/%: $(BUILD)/obj/test/support/%.o
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_$*)
 
