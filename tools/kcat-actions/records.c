@@ -94,6 +94,17 @@ static void pass_on(struct consumer *consumer, struct tracked_partition *partiti
         tracker_leave_out(partition, record->offset);
 }
 
+/* librdkafka's own commits never go back: until the new log was as long as the old one was read, none would
+ * be made, and who starts meanwhile from the group's old offset would leave out what is new. */
+static void commit_anew(struct consumer *consumer, struct tracked_partition *partition, int64_t offset)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, partition->topic, partition->partition);
+    partition->position = offset;
+    kafka_commit(consumer, list);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
 /* The log goes on before where it was: the topic was made anew, or cut. Acks of its old records, where some
  * are still in flight, would speak for the new ones: then this process ends, commits no more of the
  * partition, and its successor begins with empty pipes (false). */
@@ -104,6 +115,7 @@ static bool begin_anew(struct consumer *consumer, struct tracked_partition *part
                 (long long)partition->position);
     if (partition->count == 0) {
         tracker_reset(&consumer->tracker, partition);
+        commit_anew(consumer, partition, offset);
         return true;
     }
     partition->is_assigned = false;
