@@ -116,9 +116,12 @@ static void on_commit(rd_kafka_t *kafka, rd_kafka_resp_err_t error, rd_kafka_top
         return; /* nothing was new */
     if (error) {
         stats_add(consumer->stats, COUNTER_commit_failures, 1);
+        bool is_fenced =
+            error == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID || error == RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION;
         if (log_is_due(&consumer->error_log, LOG_INTERVAL_US))
-            log_warning(&consumer->log, "could not commit offsets: %s; they are committed later",
-                        rd_kafka_err2str(error));
+            log_warning(&consumer->log, "could not commit offsets: %s; %s", rd_kafka_err2str(error),
+                        is_fenced ? "others have these partitions, and read them from where they stand"
+                                  : "they are committed later");
         return;
     }
     stats_add(consumer->stats, COUNTER_commits, 1);
