@@ -1,7 +1,7 @@
 # config.bash - the configuration: from the environment and a JSON file, which wins; every fault is named.
 #
 # load_config FILE sets and exports KAFKA_BROKERS, KAFKA_GROUP_ID, KAFKA_TOPIC, BATCH_SIZE, BATCH_TIMEOUT_MS,
-# HEALTH_CHECK_PORT, HEALTH_CHECK_ADDRESS, what the tools read of TLS and SASL (lib/common/kafka_config.h has
+# HEALTH_CHECK_PORT, HEALTH_CHECK_ADDRESS, TOOL_OPTIONS for each tool of a pipeline, what the tools read of TLS and SASL (lib/common/kafka_config.h has
 # the names), and libpq's PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD, PGSSLMODE, PGSSLROOTCERT, PGSSLCERT
 # and PGSSLKEY; and sets KAFKA_OPTIONS, the options that tell a tool about Kafka. libpq's other variables
 # (PGPASSFILE ...) are left as they are. A secret is never printed and never in argv; where NAME is not set,
@@ -38,6 +38,10 @@ readonly CONFIG_TABLE=(
     'HEALTH_CHECK_PORT|HEALTH_CHECK_PORT|health_check_port|8080|any_port'
     'HEALTH_CHECK_ADDRESS|HEALTH_CHECK_ADDRESS|health_check_address|127.0.0.1|text'
     'LOG_LEVEL|LOG_LEVEL|log_level||level'
+    'KCAT_ACTIONS_OPTIONS|KCAT_ACTIONS_OPTIONS|kcat_actions_options||anything'
+    'BATCH_OPTIONS|BATCH_OPTIONS|batch_options||anything'
+    'PGSINK_OPTIONS|PGSINK_OPTIONS|pgsink_options||anything'
+    'DLQ_OPTIONS|DLQ_OPTIONS|dlq_options||anything'
 )
 
 declare -A CONFIG=() CONFIG_SOURCE=()
@@ -266,7 +270,7 @@ export_if_set() { # VARIABLE NAME
 export_config() {
     local name
     for name in KAFKA_BROKERS KAFKA_GROUP_ID KAFKA_TOPIC BATCH_SIZE BATCH_TIMEOUT_MS HEALTH_CHECK_PORT \
-        HEALTH_CHECK_ADDRESS; do
+        HEALTH_CHECK_ADDRESS {KCAT_ACTIONS,BATCH,PGSINK,DLQ}_OPTIONS; do
         export "$name=${CONFIG[$name]}"
     done
     export PGHOST=${CONFIG[POSTGRES_HOST]} PGPORT=${CONFIG[POSTGRES_PORT]}

@@ -111,6 +111,20 @@ assert_acks_in_order() {
     assert_equal "$(tail -n 1 pgsink.out | jq '.ack[0].next')" 50001
 }
 
+@test "pgsink: a replay goes by two connections too: nothing is added, and the rest is stored in order" {
+    table 'n int PRIMARY KEY'
+    sql 'INSERT INTO t SELECT generate_series(1, 30000)'
+    records 1 50000 >input
+    start_sink --max-rows 500
+    await pgsink
+    assert_status 0
+    assert_equal "$(count_rows t) $(counter rows_duplicate) $(counter rows_inserted)" "50000 30000 20000"
+    (($(counter batches_overlapped) > 20))
+    (($(counter copies_staged) > 40))
+    assert_committed_in_order
+    assert_acks_in_order
+}
+
 @test "pgsink: without a backlog, or with --connections 1, there is one connection" {
     table 'n int PRIMARY KEY'
     sql 'CREATE TABLE seen (n int)'
@@ -208,6 +222,27 @@ assert_acks_in_order() {
     assert_status 0
     assert_equal "$(count_rows t) $(counter rows_inserted) $(counter rows_duplicate)" "100 99 1"
     assert_equal "$(grep -c '"error"' pgsink.out)" 0
+    assert_acks_in_order
+}
+
+@test "pgsink: two transactions by the stage: a bad row and a session that ends cost nothing else" {
+    table 'n int PRIMARY KEY CHECK (n <> 56)'
+    sql 'INSERT INTO t SELECT generate_series(1, 10)'
+    records 1 100 >input
+    start_session
+    say 'BEGIN'
+    say 'INSERT INTO t (n) VALUES (35)' # the fourth batch waits for it
+    wait_until "[[ \$(sessions \"psql' AND state = 'idle in transaction\") == 1 ]]"
+    start_sink
+    wait_for_younger
+    (($(counter copies_staged) >= 4))
+    sql "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()
+         AND application_name = 'pgsink' AND state = 'idle in transaction'" >/dev/null
+    say COMMIT
+    await pgsink
+    assert_status 0
+    assert_equal "$(jq -r 'select(.error) | .offset' pgsink.out | paste -sd ' ')" 56
+    assert_equal "$(count_rows t) $(counter rows_duplicate) $(counter rows_rejected)" "99 11 1"
     assert_acks_in_order
 }
 

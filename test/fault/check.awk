@@ -4,11 +4,12 @@
 #   awk -f check.awk -v final=0 table=committed FILE table=rows FILE table=dead FILE table=ledger FILE
 #
 # committed  PARTITION OFFSET                          what the group has committed
-# rows       ARRIVAL NAME                              of the table; ARRIVAL grows with each insertion
+# rows       ARRIVAL NAME                              of the table; ARRIVAL grows with each insertion, or with
+#                                                      each transaction: then several have the same
 # dead       PARTITION OFFSET PARTITION OFFSET         of a dead letter, and of the record that it is about
 # ledger     PARTITION OFFSET SERIAL KIND              of the topic, each partition in its order
 #
-# final: all is done, so that what is not there is lost.
+# final: all is done, so that what is not there is lost. by_transaction: what ARRIVAL grows with.
 
 function violation(kind, what) { print kind, what }
 
@@ -47,7 +48,7 @@ function in_order() {
         violation("misplaced", place " is stored before " hole[partition])
         delete hole[partition]
     }
-    if (arrival[name] <= latest[partition] + 0) violation("misplaced", place " was inserted before its predecessor")
+    if (arrival[name] < latest[partition] + !by_transaction) violation("misplaced", place " was inserted before its predecessor")
     latest[partition] = arrival[name]
 }
 

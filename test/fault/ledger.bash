@@ -45,7 +45,9 @@ reaches() { # FILE ENDS: lines of PARTITION END
 
 # All rows, to stdout: ARRIVAL NAME.
 dump_rows() {
-    admin "COPY (SELECT arrival, action_name FROM agent_actions) TO STDOUT (DELIMITER ' ')"
+    local arrival=arrival
+    [[ -z $OVERLAP ]] || arrival="(extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000000)::bigint"
+    admin "COPY (SELECT $arrival, action_name FROM agent_actions) TO STDOUT (DELIMITER ' ')"
 }
 
 # Compares at this moment. The offsets are read first: what is in the table or the dead letter queue a moment
@@ -66,7 +68,7 @@ compare() { # FINAL
     wait_until 60 reaches "$WORK/dead" "$here/dead.ends" || return 1
     # Dead letters that came later do not count.
     awk 'FILENAME == ARGV[1] { end[$1] = $2; next } $2 < end[$1]' "$here/dead.ends" "$WORK/dead" >"$here/dead"
-    awk -f "$FAULT/check.awk" -v final="$1" table=committed "$here/committed" table=rows "$here/rows" \
+    awk -f "$FAULT/check.awk" -v final="$1" -v by_transaction="${OVERLAP:+1}" table=committed "$here/committed" table=rows "$here/rows" \
         table=dead "$here/dead" table=ledger "$WORK/ledger" >"$here/found"
     note_violations "$here"
 }

@@ -228,16 +228,16 @@ crash_broker() {
 
 # The dead letter queue asks for more replicas than there are.
 refuse_dead_letters() {
-    set_min_replicas 2 || return
+    limit_dead_letters 1 || return
     say "Kafka refuses dead letters"
     roll 4
     sleep $((3 + ROLL))
-    set_min_replicas 1 || blame "the dead letter queue's replicas could not be set back"
+    limit_dead_letters 1048588 || blame "the dead letter queue's limit could not be set back"
     say "Kafka takes dead letters again"
 }
 
-set_min_replicas() { # N
+limit_dead_letters() { # BYTES
     timeout 40 java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -cp "$JARS/*" kafka.admin.ConfigCommand \
         --bootstrap-server "$KAFKA_BROKERS" --alter --entity-type topics --entity-name "$TOPIC-dlq" \
-        --add-config "min.insync.replicas=$1" >>"$WORK/servers.log" 2>&1
+        --add-config "max.message.bytes=$1" >>"$WORK/servers.log" 2>&1
 }

@@ -80,7 +80,9 @@ struct consumer {
     struct revocation revocation;
     bool is_assigned; /* there has been an assignment */
     bool is_paused;
-    int64_t stuck_since; /* when downstream stopped taking, monotonic; 0: it takes */
+    int64_t stuck_since;    /* when downstream stopped taking, monotonic; 0: it takes */
+    int64_t pause_after_us; /* how long it may be so before the partitions are paused */
+    size_t ends_asked;      /* of paused partitions, in turns */
 
     struct output out;
     bool out_is_closed;

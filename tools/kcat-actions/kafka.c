@@ -3,6 +3,7 @@
 #include "common/timestamp.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <syslog.h>
@@ -10,6 +11,7 @@
 
 #define LOG_INTERVAL_US 10000000
 #define COMMIT_TIMEOUT_MS 10000
+#define PAUSE_AFTER_US 5000000 /* unless that is too long for max.poll.interval.ms */
 #define DESTROY_TIMEOUT_S 3
 
 static void on_log(const rd_kafka_t *kafka, int level, const char *facility, const char *message)
@@ -141,7 +143,9 @@ void kafka_set_defaults(struct kafka_config *config, const struct consumer_optio
     kafka_config_default(config, "client.id", "kcat-actions");
     kafka_config_default(config, "enable.auto.offset.store", "false");
     kafka_config_default(config, "enable.auto.commit", commits ? "true" : "false");
-    kafka_config_default(config, "auto.commit.interval.ms", "1000");
+    /* librdkafka sends its heartbeats and joins a group again only when something wakes it up, which else is once a
+     * second: this timer does. */
+    kafka_config_default(config, "auto.commit.interval.ms", "200");
     kafka_config_default(config, "auto.offset.reset",
                          options->start_kind == OFFSET_END ? "latest" : "earliest");
     kafka_config_default(config, "enable.partition.eof", "true");
@@ -152,11 +156,23 @@ void kafka_set_defaults(struct kafka_config *config, const struct consumer_optio
     /* A member that was killed is missed after so long; one hears of a rebalance in the answer to its
      * heartbeat. */
     kafka_config_default(config, "session.timeout.ms", "10000");
-    kafka_config_default(config, "heartbeat.interval.ms", "1000");
+    kafka_config_default(config, "heartbeat.interval.ms", "500");
     kafka_config_default(config, "topic.metadata.refresh.interval.ms", "5000");
     kafka_config_default(config, "reconnect.backoff.max.ms", "2000");
     kafka_config_default(config, "socket.nagle.disable", "true");
     prefetch_set_defaults(config);
+}
+
+/* The partitions must be paused, and the client polled again, well before max.poll.interval.ms is over. */
+static int64_t pause_after(rd_kafka_t *kafka)
+{
+    char text[32];
+    size_t size = sizeof text;
+    if (rd_kafka_conf_get(rd_kafka_conf(kafka), "max.poll.interval.ms", text, &size) !=
+        RD_KAFKA_CONF_OK)
+        return PAUSE_AFTER_US;
+    int64_t quarter = strtoll(text, NULL, 10) * 1000 / 4;
+    return quarter < PAUSE_AFTER_US ? quarter : PAUSE_AFTER_US;
 }
 
 bool kafka_open(struct consumer *consumer, struct kafka_config *config)
@@ -186,6 +202,7 @@ bool kafka_open(struct consumer *consumer, struct kafka_config *config)
         return false;
     }
     prefetch_open(&consumer->prefetch, consumer->kafka);
+    consumer->pause_after_us = pause_after(consumer->kafka);
     rd_kafka_poll_set_consumer(consumer->kafka);
     consumer->queue = rd_kafka_queue_get_consumer(consumer->kafka);
     consumer->queue_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -11,8 +11,10 @@
 
 #define OUT_LIMIT ((size_t)512 * 1024) /* bytes that may wait for stdout */
 #define TAKE_AT_ONCE 1000
-#define PAUSE_AFTER_US 5000000
 #define TURN_US 1000000 /* the longest wait: heartbeat, watermarks */
+/* What asking for the ends of paused partitions may take, of a turn and for one of them. */
+#define ASKING_US 100000
+#define ASKING_ONE_MS 200
 
 void consumer_limit_drain(struct consumer *consumer)
 {
@@ -72,7 +74,7 @@ static bool may_take(struct consumer *consumer)
     }
     if (consumer->stuck_since == 0)
         consumer->stuck_since = now;
-    if (!consumer->is_paused && now - consumer->stuck_since >= PAUSE_AFTER_US)
+    if (!consumer->is_paused && now - consumer->stuck_since >= consumer->pause_after_us)
         set_paused(consumer, true);
     return consumer->is_paused;
 }
@@ -106,11 +108,38 @@ static bool is_drained(struct consumer *consumer)
     return (consumer->out_is_closed && is_settled) || monotonic_microseconds() >= consumer->drain_deadline;
 }
 
+static void note_end(const struct tracked_partition *partition, int64_t high)
+{
+    if (high >= 0)
+        atomic_store_explicit(&partition->stats->high_watermark, high, memory_order_relaxed);
+}
+
+/* librdkafka learns a partition's end when it fetches from it, which it does not while we are paused. The lag
+ * goes on growing then, so the broker is asked, as many partitions a turn as time allows. */
+static void ask_for_ends(struct consumer *consumer)
+{
+    const struct tracker *tracker = &consumer->tracker;
+    int64_t until = monotonic_microseconds() + ASKING_US;
+    for (size_t i = 0; i < tracker->count && monotonic_microseconds() < until; i++) {
+        size_t at = consumer->ends_asked++ % tracker->count;
+        const struct tracked_partition *partition = &tracker->partitions[at];
+        int64_t low, high;
+        if (!partition->stats || !partition->is_assigned)
+            continue;
+        if (rd_kafka_query_watermark_offsets(consumer->kafka, partition->topic, partition->partition, &low,
+                                             &high, ASKING_ONE_MS))
+            return;
+        note_end(partition, high);
+    }
+}
+
 static void update_stats(struct consumer *consumer)
 {
     stats_heartbeat(consumer->stats);
     stats_set(consumer->stats, COUNTER_records_in_flight, consumer->tracker.records_in_flight);
     stats_set(consumer->stats, COUNTER_bytes_in_flight, (uint64_t)consumer->tracker.bytes_in_flight);
+    if (consumer->is_paused && stats_get(consumer->stats, COUNTER_kafka_connected))
+        ask_for_ends(consumer);
     for (size_t i = 0; i < consumer->tracker.count; i++) {
         const struct tracked_partition *partition = &consumer->tracker.partitions[i];
         int64_t low, high;
@@ -118,10 +147,9 @@ static void update_stats(struct consumer *consumer)
             continue;
         if (partition->position >= 0)
             atomic_store_explicit(&partition->stats->position, partition->position, memory_order_relaxed);
-        if (rd_kafka_get_watermark_offsets(consumer->kafka, partition->topic, partition->partition, &low,
-                                           &high) == RD_KAFKA_RESP_ERR_NO_ERROR &&
-            high >= 0)
-            atomic_store_explicit(&partition->stats->high_watermark, high, memory_order_relaxed);
+        if (!consumer->is_paused && rd_kafka_get_watermark_offsets(consumer->kafka, partition->topic,
+                                                                   partition->partition, &low, &high) == 0)
+            note_end(partition, high);
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include "common/timestamp.h"
 #include "sqlstate.h"
+#include "statements.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -259,6 +260,15 @@ static enum verdict adopt_table(struct sink *sink, struct table *table)
     return VERDICT_DONE;
 }
 
+/* They are like the table as it was. */
+static void drop_stages(struct sink *sink)
+{
+    PQfinish(sink->spare);
+    sink->spare = NULL;
+    sink->has_stage = false;
+    PQclear(connection_execute(sink, "DROP TABLE IF EXISTS " STAGE));
+}
+
 enum verdict connection_read_table(struct sink *sink, bool *is_changed)
 {
     cleanup_free char *message = NULL;
@@ -289,6 +299,8 @@ enum verdict connection_read_table(struct sink *sink, bool *is_changed)
         return VERDICT_DONE;
     }
     *is_changed = true;
+    if (sink->table)
+        drop_stages(sink);
     return adopt_table(sink, table);
 }
 

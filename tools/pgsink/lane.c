@@ -5,23 +5,36 @@
 #include "copy.h"
 #include "statements.h"
 
+bool lane_is_possible(const struct sink *sink)
+{
+    return sink->options.on_conflict != CONFLICT_UPDATE &&
+           (sink->mode == MODE_DIRECT ||
+            (sink->mode == MODE_STAGED && sink->options.on_conflict == CONFLICT_NOTHING));
+}
+
 void lane_start(struct sink *sink, struct lane *lane, struct batch *batch, bool is_behind)
 {
-    *lane = (struct lane){.batch = batch, .is_behind = is_behind, .started = monotonic_microseconds()};
-    size_t count;
-    cleanup_free size_t *entries = batch_rows(batch, &count);
-    lane->row_count = count;
-    lane->state = LANE_STORED;
-    if (count == 0)
+    bool is_staged = sink->mode == MODE_STAGED;
+    *lane = (struct lane){.state = LANE_STORED,
+                          .batch = batch,
+                          .is_staged = is_staged,
+                          .in_transaction = is_staged || is_behind,
+                          .may_commit = !is_behind,
+                          .started = monotonic_microseconds()};
+    cleanup_free size_t *entries = batch_rows(batch, &lane->row_count);
+    if (lane->row_count == 0)
         return;
     cleanup_buffer struct buffer sql = {0};
-    if (is_behind)
+    if (lane->in_transaction)
         buffer_append_string(&sql, "BEGIN; ");
-    sql_copy_direct(&sql, sink, batch);
-    stats_add(sink->stats, COUNTER_copies_direct, 1);
+    if (is_staged)
+        sql_copy_into_new_stage(&sql, sink, batch);
+    else
+        sql_copy_direct(&sql, sink, batch);
+    stats_add(sink->stats, is_staged ? COUNTER_copies_staged : COUNTER_copies_direct, 1);
     stats_add(sink->stats, COUNTER_batches_overlapped, is_behind);
-    bool is_sent = copy_send(sink, (struct run){batch, entries, count}, sql.data, &lane->result);
-    lane->state = is_sent ? LANE_STORING : LANE_FAILED;
+    bool is_sent = copy_send(sink, (struct run){batch, entries, lane->row_count}, sql.data, &lane->result);
+    lane->state = is_sent ? LANE_COPYING : LANE_FAILED;
     lane->connection = sink->connection;
     sink->connection = sink->spare;
     sink->spare = NULL;
@@ -32,50 +45,64 @@ bool lane_is_over(const struct lane *lane)
     return lane->state == LANE_STORED || lane->state == LANE_FAILED;
 }
 
-static void commit(struct lane *lane)
+static void send(struct lane *lane, const char *sql, enum lane_state state)
 {
-    lane->state = LANE_COMMITTING;
-    if (PQsendQuery(lane->connection, "COMMIT"))
+    lane->state = state;
+    if (PQsendQuery(lane->connection, sql))
         return;
     put_result_take_error(&lane->result, lane->connection, NULL);
     lane->state = LANE_FAILED;
 }
 
-/* The statement has ended. */
-static void take_end(struct lane *lane)
+/* The statement has ended: on to the next one. */
+static void take_end(struct sink *sink, struct lane *lane)
 {
     if (!lane->result.message && PQstatus(lane->connection) == CONNECTION_BAD)
         put_result_take_error(&lane->result, lane->connection, NULL);
-    if (lane->result.message)
+    if (lane->result.message) {
         lane->state = LANE_FAILED;
-    else if (lane->state == LANE_STORING && lane->is_behind)
-        lane->state = LANE_COPIED;
-    else
+    } else if (lane->state == LANE_COPYING && lane->is_staged) {
+        cleanup_buffer struct buffer sql = {0};
+        sql_insert_from_stage(&sql, sink, lane->batch);
+        send(lane, sql.data, LANE_INSERTING);
+    } else if (lane->state == LANE_COMMITTING || !lane->in_transaction) {
         lane->state = LANE_STORED;
-    if (lane->state == LANE_COPIED && lane->may_commit)
-        commit(lane);
+    } else {
+        lane->state = LANE_COPIED;
+        if (lane->may_commit)
+            send(lane, "COMMIT", LANE_COMMITTING);
+    }
+}
+
+static void take_result(struct sink *sink, struct lane *lane, const PGresult *next)
+{
+    put_result_note(&lane->result, lane->connection, next, sink->table->relname);
+    if (PQresultStatus(next) == PGRES_TUPLES_OK && PQntuples(next) == 1)
+        lane->result.inserted = strtoull(PQgetvalue(next, 0, 0), NULL, 10);
+}
+
+static bool is_at_work(const struct lane *lane)
+{
+    return lane->state == LANE_COPYING || lane->state == LANE_INSERTING || lane->state == LANE_COMMITTING;
 }
 
 void lane_advance(struct sink *sink, struct lane *lane)
 {
-    if (lane->state != LANE_STORING && lane->state != LANE_COMMITTING)
+    if (!is_at_work(lane))
         return;
     PQconsumeInput(lane->connection); /* of a loss PQgetResult() tells */
-    while (!PQisBusy(lane->connection)) {
+    while (is_at_work(lane) && !PQisBusy(lane->connection)) {
         PGresult *next = PQgetResult(lane->connection);
         if (next)
-            put_result_note(&lane->result, lane->connection, next, sink->table->relname);
+            take_result(sink, lane, next);
         PQclear(next);
-        if (next && PQstatus(lane->connection) == CONNECTION_OK)
-            continue;
-        take_end(lane);
-        if (lane_is_over(lane) || lane->state == LANE_COPIED)
-            break;
+        if (!next || PQstatus(lane->connection) == CONNECTION_BAD)
+            take_end(sink, lane);
     }
     lane->result.is_ok = lane->state == LANE_STORED;
     if (lane->state == LANE_FAILED)
         put_result_judge_row(&lane->result, (struct run){lane->batch, NULL, lane->row_count});
-    if (lane->result.is_ok)
+    if (lane->result.is_ok && !lane->is_staged)
         lane->result.inserted = lane->row_count;
 }
 
@@ -84,7 +111,7 @@ void lane_release(struct sink *sink, struct lane *lane)
     lane->may_commit = true;
     lane_advance(sink, lane);
     if (lane->state == LANE_COPIED)
-        commit(lane);
+        send(lane, "COMMIT", LANE_COMMITTING);
 }
 
 /* Ends whatever the session is at. Its COPY may wait for a lock: if the connection were only closed, a

@@ -1,4 +1,5 @@
-/* lane.h - one batch on its way into the table by direct COPY, on a connection that is its own meanwhile.
+/* lane.h - one batch on its way into the table, on a connection that is its own meanwhile: by direct COPY, or
+ * while duplicates come by COPY into the stage and INSERT … ON CONFLICT DO NOTHING.
  *
  * Two of them make pgsink fast: while the server still stores the rows of the older batch, the rows of the
  * younger one are sent to a second backend. The order stays: the younger transaction is committed only after
@@ -13,6 +14,8 @@
 #include "put_result.h"
 #include "sink.h"
 
+/* Whether batches may go by a lane, as rows are written now; else the writer does it. */
+bool lane_is_possible(const struct sink *sink);
 /* Sends the batch on sink->connection, which is the lane's from now on: sink->connection becomes the spare
  * one, or NULL. `is_behind`: another lane is under way, whose commit must come first. */
 void lane_start(struct sink *sink, struct lane *lane, struct batch *batch, bool is_behind);

@@ -45,7 +45,7 @@ static const struct argp_option option_table[] = {
     {"unknown", KEY_UNKNOWN, "WHAT", 0,
      "Members that no column takes: ignore, reject, or a COLUMN to collect them", 1},
     {"nul", KEY_NUL, "WHAT", 0, "\\u0000 in a value: reject, strip or replace", 1},
-    {"max-rows", KEY_MAX_ROWS, "N", 0, "Rows of a transaction at most (5000)", 2},
+    {"max-rows", KEY_MAX_ROWS, "N", 0, "Rows of a transaction at most (2000)", 2},
     {"max-bytes", KEY_MAX_BYTES, "BYTES", 0, "Bytes of a transaction at most, or one event (4M)", 2},
     {"max-line", KEY_MAX_LINE, "BYTES", 0, "Longer lines are rejected (64M)", 2},
     {"max-reject-ratio", KEY_MAX_REJECT_RATIO, "R", 0, "Stop when more than this share is rejected (off)", 2},
@@ -204,7 +204,7 @@ int main(int argc, char **argv)
                  .retry_for_us = -1,
                  .connections = 2,
                  .mapping = {.nul = NUL_REJECT}},
-        .max_rows = 5000,
+        .max_rows = 2000,
         .max_bytes = 4 << 20,
         .max_line = 64 << 20,
     };

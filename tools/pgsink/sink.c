@@ -25,7 +25,8 @@ static void note_signal(struct sink *sink)
 
 static bool is_lane_talking(const struct sink *sink)
 {
-    return sink->older.state == LANE_STORING || sink->older.state == LANE_COMMITTING;
+    enum lane_state state = sink->older.state;
+    return state == LANE_COPYING || state == LANE_INSERTING || state == LANE_COMMITTING;
 }
 
 bool sink_wait(struct sink *sink, int fd, short events, int64_t timeout_us)

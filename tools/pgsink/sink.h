@@ -33,8 +33,9 @@ enum write_mode { MODE_DIRECT, MODE_STAGED, MODE_SINGLE };
 /* See lane.h. */
 enum lane_state {
     LANE_IDLE,
-    LANE_STORING,    /* all rows are sent, the server has not yet taken them all */
-    LANE_COPIED,     /* it has; the older transaction must be committed first */
+    LANE_COPYING,    /* all rows are sent, the server has not yet taken them all */
+    LANE_INSERTING,  /* from the stage into the table */
+    LANE_COPIED,     /* all is in the table; the older transaction must be committed first */
     LANE_COMMITTING, /* COMMIT is sent */
     LANE_STORED,
     LANE_FAILED, /* `result` says why */
@@ -44,9 +45,10 @@ struct lane {
     enum lane_state state;
     struct batch *batch;
     size_t row_count;
-    PGconn *connection; /* its own while it is under way; NULL where there were no rows to send */
-    bool is_behind;     /* in a transaction that waits for an older one */
-    bool may_commit;
+    PGconn *connection;  /* its own while it is under way; NULL where there were no rows to send */
+    bool is_staged;      /* its rows go by the stage */
+    bool in_transaction; /* which ends by a COMMIT of ours */
+    bool may_commit;     /* nothing older is under way any more */
     struct put_result result;
     int64_t started; /* monotonic microseconds */
 };

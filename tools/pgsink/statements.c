@@ -36,16 +36,28 @@ void sql_copy_stage(struct buffer *out, const struct sink *sink, const struct ba
  * one has left. */
 #define ARRIVAL "pgsink_arrival"
 
-void sql_make_stage(struct buffer *out, const struct sink *sink)
+/* With the table's checks, so that a row they refuse is found by its line in COPY. */
+static void append_stage(struct buffer *out, const struct sink *sink, const char *create)
 {
-    /* With the table's checks, so that a row they refuse is found by its line in COPY. */
-    buffer_append_string(out,
-                         "DROP TABLE IF EXISTS " STAGE "; CREATE TEMPORARY TABLE " STAGE_RELNAME " (LIKE ");
+    buffer_append_string(out, create);
+    buffer_append_string(out, " " STAGE_RELNAME " (LIKE ");
     buffer_append_string(out, sink->table->sql_name);
     buffer_append_string(
         out, " INCLUDING CONSTRAINTS INCLUDING DEFAULTS INCLUDING IDENTITY INCLUDING GENERATED, " ARRIVAL
              " bigint GENERATED ALWAYS AS IDENTITY) ON COMMIT DELETE ROWS");
+}
+
+void sql_make_stage(struct buffer *out, const struct sink *sink)
+{
+    append_stage(out, sink, "DROP TABLE IF EXISTS " STAGE "; CREATE TEMPORARY TABLE");
     buffer_append_char(out, '\0');
+}
+
+void sql_copy_into_new_stage(struct buffer *out, const struct sink *sink, const struct batch *batch)
+{
+    append_stage(out, sink, "CREATE TEMPORARY TABLE IF NOT EXISTS");
+    buffer_append_string(out, "; ");
+    sql_copy_stage(out, sink, batch);
 }
 
 static void append_conflict(struct buffer *out, const struct sink *sink, const struct batch *batch)

@@ -7,6 +7,8 @@
 /* Each appends a statement and a NUL behind its end. */
 void sql_copy_direct(struct buffer *out, const struct sink *sink, const struct batch *batch);
 void sql_copy_stage(struct buffer *out, const struct sink *sink, const struct batch *batch);
+/* The same, behind a statement that makes the stage where there is none. */
+void sql_copy_into_new_stage(struct buffer *out, const struct sink *sink, const struct batch *batch);
 void sql_make_stage(struct buffer *out, const struct sink *sink);
 /* From the stage into the table. Its result is one row: inserted, updated. */
 void sql_insert_from_stage(struct buffer *out, const struct sink *sink, const struct batch *batch);

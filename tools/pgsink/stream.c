@@ -92,11 +92,13 @@ static enum verdict mend(struct sink *sink, struct lane *lane)
     bool is_lost = lane->connection && PQstatus(lane->connection) != CONNECTION_OK;
     lane->result = (struct put_result){0};
     lane_end(sink, lane);
-    sink->lone_batches = LONE_BATCHES;
+    enum write_mode mode = sink->mode;
     if (is_lost) /* the other one is lost too, or will be */
         connection_close(sink);
     enum verdict verdict = store_alone(sink, batch, failed.message ? &failed : NULL, started);
     put_result_clear(&failed);
+    /* A key that was there already only means that the stage is taken from now on. */
+    sink->lone_batches = mode == sink->mode ? LONE_BATCHES : 0;
     return verdict;
 }
 
@@ -112,7 +114,10 @@ static enum verdict settle(struct sink *sink, struct lane *younger)
             lane_abandon(sink, younger);
         return mend(sink, older);
     }
-    struct write_counts counts = {.inserted = older->row_count};
+    struct write_counts counts = {.inserted = older->result.inserted,
+                                  .duplicates = older->row_count - older->result.inserted};
+    if (older->row_count)
+        writer_choose_mode(sink, &counts);
     enum verdict verdict = report(sink, older->batch, &counts, older->started);
     lane_end(sink, older);
     return verdict;
@@ -143,7 +148,7 @@ static enum verdict start(struct sink *sink, struct batch *batch)
         if (verdict == VERDICT_RETRY)
             return store_alone(sink, batch, NULL, monotonic_microseconds());
     }
-    if (sink->mode != MODE_DIRECT || sink->options.on_conflict == CONFLICT_UPDATE)
+    if (!lane_is_possible(sink))
         return store_alone(sink, batch, NULL, monotonic_microseconds());
     switch (writer_prepare(sink, batch)) {
     case VERDICT_STOP:
@@ -170,7 +175,7 @@ static enum verdict start(struct sink *sink, struct batch *batch)
 
 static bool may_overlap(struct sink *sink)
 {
-    return sink->options.connections > 1 && sink->mode == MODE_DIRECT && !sink->table->shows_order &&
+    return sink->options.connections > 1 && lane_is_possible(sink) && !sink->table->shows_order &&
            sink->lone_batches == 0 && intake_is_full(&sink->intake, sink->filling) &&
            connection_open_second(sink);
 }

@@ -38,6 +38,11 @@ static enum sqlstate_class classify(const struct sink *sink, const struct put_re
     return class;
 }
 
+static bool is_of_rows(enum sqlstate_class class)
+{
+    return class == SQLSTATE_DATA || class == SQLSTATE_CONFLICT;
+}
+
 /* Whether the fault may be that the table is no longer as we know it: fields that are taken for another type
  * than they were encoded for, or a column we do not know of that must not be null. */
 static bool may_be_outdated(const struct sink *sink, const struct put_result *result)
@@ -219,7 +224,7 @@ static enum verdict write_run(struct sink *sink, struct batch *batch, struct run
                              error);
     }
     enum sqlstate_class class = classify(sink, &result);
-    if (class != SQLSTATE_DATA && class != SQLSTATE_CONFLICT) {
+    if (!is_of_rows(class)) {
         *error = result;
         return VERDICT_RETRY;
     }
@@ -311,8 +316,7 @@ static enum verdict write_carefully(struct sink *sink, struct run all, struct ba
     return verdict;
 }
 
-/* What the batch's way of writing says about the next one's. */
-static void choose_mode(struct sink *sink, const struct write_counts *counts)
+void writer_choose_mode(struct sink *sink, const struct write_counts *counts)
 {
     if (sink->mode == MODE_DIRECT || sink->options.on_conflict == CONFLICT_UPDATE)
         return;
@@ -349,6 +353,8 @@ enum verdict writer_write(struct sink *sink, struct batch *batch, const struct p
     *counts = (struct write_counts){0};
     if (sink->options.on_conflict == CONFLICT_UPDATE && sink->mode == MODE_DIRECT)
         leave_direct(sink);
+    if (failed && !is_of_rows(classify(sink, failed)))
+        return give_way(sink, failed);
     enum verdict verdict = writer_prepare(sink, batch);
     if (verdict != VERDICT_DONE)
         return verdict;
@@ -367,6 +373,6 @@ enum verdict writer_write(struct sink *sink, struct batch *batch, const struct p
         put_result_clear(&result);
     }
     if (verdict == VERDICT_DONE)
-        choose_mode(sink, counts);
+        writer_choose_mode(sink, counts);
     return verdict;
 }

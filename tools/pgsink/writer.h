@@ -18,11 +18,13 @@ struct write_counts {
     uint64_t inserted, updated, duplicates;
 };
 
+/* What came of a batch says how the next one is best written. */
+void writer_choose_mode(struct sink *sink, const struct write_counts *counts);
 /* Gets the batch ready to be sent: asks the server for the defaults that only it can compute. */
 enum verdict writer_prepare(struct sink *sink, struct batch *batch);
 /* One attempt at the batch. After VERDICT_DONE every ENTRY_ROW left is stored, all others are rejected;
- * with VERDICT_RETRY nothing of it is known to be stored. `failed`: how a direct COPY of the batch has ended,
- * which is not made again then; or NULL. */
+ * with VERDICT_RETRY nothing of it is known to be stored. `failed`: how a lane has ended, which is
+ * not tried again in the same way then; or NULL. */
 enum verdict writer_write(struct sink *sink, struct batch *batch, const struct put_result *failed,
                           struct write_counts *counts);
 

@@ -166,15 +166,18 @@ counter() { # STATS_FILE NAME
     # Longer than max.poll.interval.ms: the group would have thrown out who does not poll.
     wait_until "((\$(now_ms) - $stopped > 9000))"
     assert_equal "$(counter stats partitions_lost)" 0
+    # What comes while nothing is fetched is lag, too.
+    printf '{"n":%d}\n' 6000 6001 6002 6003 | produce "$TOPIC"
+    wait_until '[[ $(healthd --once --stats stats | jq "[.. | .high_watermark? // empty] | add") == 6004 ]]'
     kilobytes=$(awk '/^VmHWM/ { print $2 }' "/proc/$(pid_of kcat)/status")
     ((kilobytes < 49152)) || { printf '%s kB\n' "$kilobytes" >&2 && return 1; }
     signal reader CONT
-    wait_until '(($(wc -l <reader.out) >= 6000))' 60
+    wait_until '(($(wc -l <reader.out) >= 6004))' 60
     stop kcat
     assert_equal "$status" 0
     await reader
-    assert_equal "$(jq .payload.n reader.out | sort -n | uniq -u | wc -l)" 6000
-    assert_equal "$(committed_records "$GROUP" "$TOPIC")" 6000
+    assert_equal "$(jq .payload.n reader.out | sort -n | uniq -u | wc -l)" 6004
+    assert_equal "$(committed_records "$GROUP" "$TOPIC")" 6004
 }
 
 # ---- a log that is no longer what it was
