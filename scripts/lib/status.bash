@@ -4,7 +4,7 @@ status_usage() {
     cat <<'USAGE'
 Usage: agent-actions status [--json] [--stats FILE]
 
-Shows the figures of the pipelines that run on this machine as this user. Ends with 0 if all is well, 1 if
+Shows the figures of the pipelines that run on this machine, as this user or as a service. Ends with 0 if all is well, 1 if
 not, 69 if nothing runs.
 
   --json         all figures, as /metrics has them
@@ -14,15 +14,18 @@ USAGE
 
 # The counters' files of supervisors that live, one a line.
 find_stats() {
-    local directory
+    local directory runtime_directory=${RUNTIME_DIRECTORY-}
     local -a found=()
+    runtime_directory=${runtime_directory%%:*}
     shopt -s nullglob
-    found=(${RUNTIME_DIRECTORY:+"${RUNTIME_DIRECTORY%%:*}"} /run/agent-actions /run/agent-actions@*
+    found=(${runtime_directory:+"$runtime_directory"} /run/agent-actions /run/agent-actions@*
         "${XDG_RUNTIME_DIR:-/nonexistent}"/agent-actions.* "${TMPDIR:-/tmp}"/agent-actions.*)
     shopt -u nullglob
     for directory in "${found[@]}"; do
-        # Another user may have made a directory of that name in /tmp: only our own count.
-        [[ -O $directory && -s $directory/pid && -e $directory/stats ]] || continue
+        # A service's directory belongs to the service's user, and root may ask. In /tmp anybody may have made a
+        # directory of that name: there only our own count.
+        [[ -O $directory || $directory == /run/* || $directory == "$runtime_directory" ]] || continue
+        [[ -s $directory/pid && -e $directory/stats ]] || continue
         kill -0 "$(<"$directory/pid")" 2>/dev/null || continue
         printf '%s\n' "$directory/stats"
     done | sort -u

@@ -248,6 +248,21 @@ own_postgres_with_password() {
 
 # ---- status
 
+@test "status: of a service, whose directory belongs to the service's user, root sees it too" {
+    mkdir runtime
+    background tool stats-writer runtime/stats kcat-actions records_consumed=7
+    wait_until 'grep -q ready tool.out'
+    pid_of tool >runtime/pid
+    ((EUID)) || chown nobody runtime
+    RUNTIME_DIRECTORY=$PWD/runtime TMPDIR=$PWD run "$AGENT_ACTIONS" status
+    assert_status 0
+    assert_contains "$output" "consumed     7"
+    # In a place that is everybody's, another user's directory does not count.
+    mv runtime agent-actions.runtime
+    TMPDIR=$PWD run "$AGENT_ACTIONS" status
+    ((EUID)) || assert_status 69
+}
+
 @test "status: figures of what runs, as text and JSON; 69 when nothing runs" {
     local fresh=$PWD/empty
     mkdir "$fresh"
