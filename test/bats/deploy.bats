@@ -152,6 +152,15 @@ play_everything() {
     jq -es 'map(select(.kind == "Deployment"))[0].spec | has("replicas") | not' hpa.json
 }
 
+@test "the overlay that the guide prints is put together, with its addresses and the way to them" {
+    mkdir production
+    cp -r "$DEPLOY" deploy
+    awk '/^```yaml/ { inside = 1; next } /^```/ { inside = 0 } inside' "$ROOT/doc/DEPLOYMENT.md" >production/kustomization.yaml
+    kubectl kustomize production | yaml_to_json >overlay.json
+    assert_equal "$(jq -r 'select(.kind == "ConfigMap") | .data.POSTGRES_HOST' overlay.json)" db.example.com
+    assert_equal "$(jq -r 'select(.kind == "NetworkPolicy") | .spec.egress[-1].ports[1].port' overlay.json)" 5432
+}
+
 @test "every pod is confined, and has longer to end than a drain may take" {
     local drain margin
     drain=$(sed -n 's/.*drain_timeout=\([0-9]*\) .*/\1/p' "$ROOT/scripts/lib/run.bash" | head -n 1)
