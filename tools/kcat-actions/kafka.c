@@ -143,8 +143,8 @@ void kafka_set_defaults(struct kafka_config *config, const struct consumer_optio
     kafka_config_default(config, "client.id", "kcat-actions");
     kafka_config_default(config, "enable.auto.offset.store", "false");
     kafka_config_default(config, "enable.auto.commit", commits ? "true" : "false");
-    /* librdkafka sends its heartbeats and joins a group again only when something wakes it up, which else is once a
-     * second: this timer does. */
+    /* librdkafka sends its heartbeats and joins a group again only when something wakes it up, which else is
+     * once a second: this timer does. */
     kafka_config_default(config, "auto.commit.interval.ms", "200");
     kafka_config_default(config, "auto.offset.reset",
                          options->start_kind == OFFSET_END ? "latest" : "earliest");
@@ -168,8 +168,7 @@ static int64_t pause_after(rd_kafka_t *kafka)
 {
     char text[32];
     size_t size = sizeof text;
-    if (rd_kafka_conf_get(rd_kafka_conf(kafka), "max.poll.interval.ms", text, &size) !=
-        RD_KAFKA_CONF_OK)
+    if (rd_kafka_conf_get(rd_kafka_conf(kafka), "max.poll.interval.ms", text, &size) != RD_KAFKA_CONF_OK)
         return PAUSE_AFTER_US;
     int64_t quarter = strtoll(text, NULL, 10) * 1000 / 4;
     return quarter < PAUSE_AFTER_US ? quarter : PAUSE_AFTER_US;
