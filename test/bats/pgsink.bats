@@ -641,6 +641,17 @@ compare_type() { # TYPE
 
 # ---- one bad row
 
+@test "pgsink: a bad row early in a large batch: what the server says while rows are still being sent is heard" {
+    # until it refuses row 7 the rows behind pile up, and pgsink cannot send
+    table 'n int PRIMARY KEY CHECK (n <> 7 OR pg_sleep(1) IS NULL), filler text'
+    seq 1 40000 | awk -v filler="$(printf '%0700d' 0)" '{ print "{\"n\":" $1 ",\"filler\":\"" filler "\"}" }' >pgsink.in
+    background pgsink pgsink -T t --max-rows 1000000 --max-bytes 100M # more than any socket's buffer
+    await pgsink 15
+    assert_status 0
+    assert_equal "$(jq -c '[.payload.n, .error.sqlstate]' pgsink.out)" '[7,"23514"]'
+    assert_equal "$(rows 'count(*)')" 39999
+}
+
 # A table that refuses in many ways; p says how.
 poison_table() {
     empty_schema

@@ -18,6 +18,7 @@ void lane_start(struct sink *sink, struct lane *lane, struct batch *batch, bool 
     *lane = (struct lane){.state = LANE_STORED,
                           .batch = batch,
                           .is_staged = is_staged,
+                          .is_behind = is_behind,
                           .in_transaction = is_staged || is_behind,
                           .may_commit = !is_behind,
                           .started = monotonic_microseconds()};
@@ -38,6 +39,8 @@ void lane_start(struct sink *sink, struct lane *lane, struct batch *batch, bool 
     lane->connection = sink->connection;
     sink->connection = sink->spare;
     sink->spare = NULL;
+    lane_advance(sink,
+                 lane); /* what came while rows were being sent is with libpq: poll() tells no more of it */
 }
 
 bool lane_is_over(const struct lane *lane)

@@ -47,6 +47,7 @@ struct lane {
     size_t row_count;
     PGconn *connection;  /* its own while it is under way; NULL where there were no rows to send */
     bool is_staged;      /* its rows go by the stage */
+    bool is_behind;      /* an older one was under way at its start */
     bool in_transaction; /* which ends by a COMMIT of ours */
     bool may_commit;     /* nothing older is under way any more */
     struct put_result result;

@@ -7,6 +7,7 @@
 #include "connection.h"
 #include "lane.h"
 #include "report.h"
+#include "sqlstate.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -90,12 +91,18 @@ static enum verdict mend(struct sink *sink, struct lane *lane)
     struct put_result failed = lane->result;
     int64_t started = lane->started;
     bool is_lost = lane->connection && PQstatus(lane->connection) != CONNECTION_OK;
+    bool was_behind = lane->is_behind;
+    enum write_mode mode = sink->mode;
     lane->result = (struct put_result){0};
     lane_end(sink, lane);
-    enum write_mode mode = sink->mode;
     if (is_lost) /* the other one is lost too, or will be */
         connection_close(sink);
-    enum verdict verdict = store_alone(sink, batch, failed.message ? &failed : NULL, started);
+    /* Behind an older one it may have missed that one's rows (a reference to them, for one): no row is blamed
+     * before it was tried again. */
+    enum sqlstate_class class = sqlstate_classify(failed.sqlstate);
+    bool is_of_rows = class == SQLSTATE_DATA || class == SQLSTATE_CONFLICT;
+    bool is_telling = failed.message && !(was_behind && is_of_rows);
+    enum verdict verdict = store_alone(sink, batch, is_telling ? &failed : NULL, started);
     put_result_clear(&failed);
     /* A key that was there already only means that the stage is taken from now on. */
     sink->lone_batches = mode == sink->mode ? LONE_BATCHES : 0;
