@@ -1,8 +1,7 @@
 #include "page.h"
 
+#include "html.h"
 #include "text.h"
-
-#include "common/timestamp.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,138 +13,9 @@ struct page {
     const struct verdict *verdict;
 };
 
-static void escaped(struct buffer *out, struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        switch (text.data[i]) {
-        case '<':
-            buffer_append_string(out, "&lt;");
-            break;
-        case '&':
-            buffer_append_string(out, "&amp;");
-            break;
-        case '"':
-            buffer_append_string(out, "&quot;");
-            break;
-        default:
-            buffer_append_char(out, text.data[i]);
-        }
-}
-
-/* 1234567 as 1 234 567, with thin spaces. */
-static void grouped(struct buffer *out, uint64_t value)
-{
-    char digits[24];
-    int len = snprintf(digits, sizeof digits, "%" PRIu64, value);
-    for (int i = 0; i < len; i++) {
-        if (i && (len - i) % 3 == 0)
-            buffer_append_string(out, "&#8239;");
-        buffer_append_char(out, digits[i]);
-    }
-}
-
-static void cell_known(struct buffer *out, int64_t value)
-{
-    buffer_append_string(out, "<td class=\"number\">");
-    if (value < 0)
-        buffer_append_string(out, "&ndash;");
-    else
-        grouped(out, (uint64_t)value);
-    buffer_append_string(out, "</td>");
-}
-
-static void duration(struct buffer *out, int64_t microseconds)
-{
-    int64_t seconds = microseconds > 0 ? microseconds / 1000000 : 0;
-    if (seconds >= 86400)
-        text_format(out, "%" PRId64 " d ", seconds / 86400);
-    text_format(out, "%02" PRId64 ":%02" PRId64 ":%02" PRId64, seconds / 3600 % 24, seconds / 60 % 60,
-                seconds % 60);
-}
-
-static void moment(struct buffer *out, int64_t microseconds, int64_t now)
-{
-    char text[TIMESTAMP_TEXT_SIZE];
-    if (microseconds <= 0) {
-        buffer_append_string(out, "never");
-        return;
-    }
-    timestamp_format(microseconds, 0, text);
-    text[10] = ' ';
-    text[19] = '\0';
-    int64_t seconds = now > microseconds ? (now - microseconds) / 1000000 : 0;
-    text_format(out, "<time title=\"%s UTC\">", text);
-    if (seconds < 100)
-        text_format(out, "%" PRId64 " s", seconds);
-    else
-        duration(out, now - microseconds);
-    buffer_append_string(out, " ago</time>");
-}
-
-/* The state in a word, for the banner's colour, its sign and the title. */
-struct state {
-    const char *name, *word, *sign;
-};
-
-static struct state page_state(const struct verdict *verdict)
-{
-    if (!verdict->is_healthy)
-        return (struct state){"bad", "Unhealthy", "M6 6l12 12M18 6L6 18"};
-    if (verdict->is_draining)
-        return (struct state){"drain", "Draining", "M12 4v14M6 12l6 6 6-6"};
-    if (verdict->count)
-        return (struct state){"warn", "Running, with warnings", "M12 4v11M12 19v1"};
-    return (struct state){"good", "Healthy", "M5 13l5 5 9-11"};
-}
-
-/* What stands between backquotes is a command. */
-static void write_cure(struct buffer *out, const char *text)
-{
-    bool is_command = false;
-    for (const char *end; (end = strchr(text, '`')); text = end + 1, is_command = !is_command) {
-        escaped(out, slice_of(text, (size_t)(end - text)));
-        buffer_append_string(out, is_command ? "</code>" : "<code>");
-    }
-    escaped(out, slice_of_string(text));
-}
-
-/* Faults before warnings; what to do stands below the last finding that it is for. */
-static void write_findings(struct buffer *out, const struct verdict *verdict, bool are_faults)
-{
-    for (size_t i = 0; i < verdict->count; i++) {
-        const struct finding *finding = &verdict->findings[i];
-        if (finding->is_fault != are_faults)
-            continue;
-        text_format(out, "<li class=\"%s\"><b>", are_faults ? "fault" : "warning");
-        escaped(out, slice_of_string(finding->text));
-        buffer_append_string(out, "</b>");
-        const struct finding *next = i + 1 < verdict->count ? finding + 1 : NULL;
-        if (!next || next->cure != finding->cure) {
-            buffer_append_string(out, "<p>");
-            write_cure(out, finding->cure);
-            buffer_append_string(out, "</p>");
-        }
-        buffer_append_string(out, "</li>\n");
-    }
-}
-
 static void write_status(struct buffer *out, const struct page *page)
 {
-    const struct verdict *verdict = page->verdict;
-    struct state state = page_state(verdict);
-    text_format(out,
-                "<div class=\"banner %s\" data-word=\"%s\"><p class=\"state\"><svg viewBox=\"0 0 24 24\" "
-                "aria-hidden=\"true\"><path d=\"%s\"/></svg>%s",
-                state.name, state.word, state.sign, state.word);
-    text_format(out, "<span>%u of %zu pipelines running</span></p>\n", verdict->pipelines_running,
-                page->monitor->has_snapshot ? page->monitor->snapshot.pipeline_count : 0);
-    if (verdict->count) {
-        buffer_append_string(out, "<ul>");
-        write_findings(out, verdict, true);
-        write_findings(out, verdict, false);
-        buffer_append_string(out, "</ul>");
-    }
-    buffer_append_string(out, "</div>");
+    page_write_status(out, page->monitor, page->verdict);
 }
 
 static void open_card(struct buffer *out, const char *label)
@@ -161,20 +31,8 @@ static void close_card(struct buffer *out)
 static void card(struct buffer *out, const char *label, uint64_t value)
 {
     open_card(out, label);
-    grouped(out, value);
+    html_grouped(out, value);
     close_card(out);
-}
-
-/* Milliseconds in the unit that suits; negative: unknown. */
-static void write_ms(struct buffer *out, double ms)
-{
-    if (ms < 0) {
-        buffer_append_string(out, "&ndash;");
-        return;
-    }
-    bool is_long = ms >= 1000;
-    text_decimal(out, is_long ? ms / 1000 : ms, is_long || ms < 10 ? 1 : 0);
-    buffer_append_string(out, is_long ? " s" : " ms");
 }
 
 static void write_figures(struct buffer *out, const struct page *page)
@@ -192,10 +50,10 @@ static void write_figures(struct buffer *out, const struct page *page)
     card(out, "In flight", counters[COUNTER_records_in_flight]);
     card(out, "Rejects, last hour", hour.failed);
     open_card(out, "Last commit");
-    moment(out, (int64_t)counters[COUNTER_last_commit_time], snapshot->taken);
+    html_moment(out, (int64_t)counters[COUNTER_last_commit_time], snapshot->taken);
     close_card(out);
     open_card(out, "Uptime");
-    duration(out, snapshot->uptime);
+    html_duration(out, snapshot->uptime);
     close_card(out);
     card(out, "Consumed", counters[COUNTER_records_consumed]);
     card(out, "Inserted", counters[COUNTER_rows_inserted]);
@@ -211,9 +69,9 @@ static void write_value(struct buffer *out, enum unit unit, double value)
 {
     buffer_append_string(out, "<td class=\"number\">");
     if (unit == UNIT_MS)
-        write_ms(out, value);
+        html_ms(out, value);
     else if (unit == UNIT_COUNT)
-        grouped(out, (uint64_t)value);
+        html_grouped(out, (uint64_t)value);
     else
         text_decimal(out, value, 1);
     buffer_append_string(out, unit == UNIT_MIB ? " MiB</td>" : "</td>");
@@ -288,14 +146,14 @@ static void write_tool(struct buffer *out, const struct pipeline_view *pipeline,
                 tool_names[tool], view->is_alive ? "good\">running" : "bad\">gone");
     if (view->is_alive) {
         text_format(out, "<td class=\"number\">%" PRId32 "</td><td class=\"number\">", view->pid);
-        duration(out, now - view->started);
+        html_duration(out, now - view->started);
     } else
         buffer_append_string(out, "<td class=\"number\">&ndash;</td><td class=\"number\">&ndash;");
     buffer_append_string(out, "</td><td class=\"number\">");
     text_decimal(out, now > view->heartbeat ? (double)(now - view->heartbeat) / 1e6 : 0, 1);
     buffer_append_string(out, " s</td>");
-    cell_known(out, pipeline->starts[tool]);
-    cell_known(out, view->rss < 0 ? -1 : view->rss / 1024);
+    html_cell(out, pipeline->starts[tool]);
+    html_cell(out, view->rss < 0 ? -1 : view->rss / 1024);
     buffer_append_string(out, "</tr>\n");
 }
 
@@ -316,7 +174,7 @@ static void write_lag(struct buffer *out, int64_t lag, int64_t most)
     if (lag < 0)
         buffer_append_string(out, "&ndash;");
     else
-        grouped(out, (uint64_t)lag);
+        html_grouped(out, (uint64_t)lag);
     buffer_append_string(out, "</td>");
 }
 
@@ -331,13 +189,13 @@ static void write_partitions(struct buffer *out, const struct page *page)
     for (size_t i = 0; i < snapshot->partition_count && i < PARTITION_ROWS; i++) {
         const struct partition_view *partition = &snapshot->partitions[i];
         text_format(out, "<tr><td>%" PRIu32 "</td><td>", partition->pipeline);
-        escaped(out, partition->topic);
+        html_escaped(out, partition->topic);
         buffer_append_string(out, "</td>");
-        cell_known(out, partition->partition);
+        html_cell(out, partition->partition);
         write_lag(out, partition->lag, most);
         const int64_t offsets[] = {partition->committed, partition->position, partition->high_watermark};
         for (size_t n = 0; n < sizeof offsets / sizeof *offsets; n++)
-            cell_known(out, offsets[n]);
+            html_cell(out, offsets[n]);
         buffer_append_string(out, "</tr>\n");
     }
     if (snapshot->partition_count > PARTITION_ROWS)
@@ -350,12 +208,12 @@ static void write_counters(struct buffer *out, const struct page *page)
     for (size_t i = 0; page->monitor->has_snapshot && i < COUNTER_COUNT; i++) {
         uint64_t value = page->monitor->snapshot.total.counters[i];
         text_format(out, "<tr><td>%s</td><td>", tool_names[counter_info[i].tool]);
-        escaped(out, slice_of_string(counter_info[i].help));
+        html_escaped(out, slice_of_string(counter_info[i].help));
         buffer_append_string(out, "</td><td class=\"number\">");
         if (counter_info[i].kind == KIND_TIME)
-            moment(out, (int64_t)value, page->monitor->snapshot.taken);
+            html_moment(out, (int64_t)value, page->monitor->snapshot.taken);
         else
-            grouped(out, value);
+            html_grouped(out, value);
         buffer_append_string(out, "</td></tr>\n");
     }
 }

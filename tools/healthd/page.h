@@ -6,6 +6,9 @@
 
 void page_write(struct buffer *out, const struct monitor *monitor, const struct verdict *verdict);
 
+/* page_status.c: the banner. */
+void page_write_status(struct buffer *out, const struct monitor *monitor, const struct verdict *verdict);
+
 /* page_html.c: the bytes of page.html. */
 struct slice page_template(void);
 
