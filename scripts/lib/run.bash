@@ -11,8 +11,8 @@
 #
 # One loop waits for children. A child is known by its role: "pipeline N", "healthd", "restart ROLE" (a
 # sleep, at whose end ROLE is started again), "watchdog" (a sleep, systemd.bash), "drain limit" or "healthd
-# limit" (sleeps: how long their ends may take). The runtime directory has `stats` (the shared counters), `pid` (ours), `health_port`, and
-# `pipeline-N/` with the fifo of the acks and the tools' pids.
+# limit" (sleeps: how long their ends may take). The runtime directory has `stats` (the shared counters), `pid`
+# (ours), `health_port`, and `pipeline-N/` with the fifo of the acks and the tools' pids.
 
 # shellcheck source=scripts/lib/children.bash
 . "$LIBRARY/children.bash"
@@ -100,8 +100,8 @@ forget_child() { # PID
 start_role() { # ROLE
     case $1 in
     healthd)
-        start_child healthd env -u PGPASSWORD -u KAFKA_SASL_PASSWORD -u KAFKA_SSL_KEY_PASSWORD "$EXEC_PATH/healthd" -l "$HEALTH_CHECK_ADDRESS:$HEALTH_CHECK_PORT" \
-            --port-file "$runtime/health_port"
+        start_child healthd env -u PGPASSWORD -u KAFKA_SASL_PASSWORD -u KAFKA_SSL_KEY_PASSWORD \
+            "$EXEC_PATH/healthd" -l "$HEALTH_CHECK_ADDRESS:$HEALTH_CHECK_PORT" --port-file "$runtime/health_port"
         ;;
     pipeline\ *)
         rm -rf "$runtime/pipeline-${1#pipeline }" # of one that was killed; see has_begun

@@ -1,5 +1,5 @@
 /* From records to lines. Taking one record: find its partition, ask --select, write the line, note that it
- * is in flight. Lines gather in one buffer, which main.c's loop hands to stdout. */
+ * is in flight. Lines gather in one buffer, which loop.c hands to stdout. */
 #include "consumer.h"
 
 #include "common/timestamp.h"
