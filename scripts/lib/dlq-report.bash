@@ -97,8 +97,8 @@ dlq_report_input() { # FILE...
 }
 
 dlq_report_command() {
-    local topic='' since='' moment='' samples=1 json='' config='' status=0
-    local -a files=()
+    local topic='' since='' moment='' samples=1 json='' config='' status
+    local -a files=() statuses=()
     while (($#)); do
         case $1 in
         --help) dlq_report_usage && return ;;
@@ -129,8 +129,10 @@ dlq_report_command() {
     fi
     make_scratch
     dlq_report_input "${files[@]}" | jq -R -c --arg since "$moment" "$dlq_report_letter" |
-        jq -n --argjson samples "$samples" "$dlq_report_count" >"$scratch/report" || status=${PIPESTATUS[0]}
-    ((status == 0)) || die "$status" "dlq-report: could not read the dead letters: see above"
+        jq -n --argjson samples "$samples" "$dlq_report_count" >"$scratch/report" || statuses=("${PIPESTATUS[@]}")
+    for status in "${statuses[@]}"; do
+        ((status == 0)) || die "$status" "dlq-report: could not read the dead letters: see above"
+    done
     if [[ -n $json ]]; then
         cat "$scratch/report"
     else

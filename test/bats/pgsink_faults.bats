@@ -293,6 +293,20 @@ crash_server() {
     end_well
 }
 
+@test "pgsink: a check that the table has no longer refuses nothing, though the stage was made with it" {
+    table 'n int PRIMARY KEY, a int CONSTRAINT small CHECK (a < 10)'
+    start_sink
+    batch_of 0 '{"n":1,"a":1}' >&9
+    wait_for_ack 1
+    batch_of 1 '{"n":1,"a":1}' >&9 # there already: from here on through the stage
+    wait_for_ack 2
+    sql 'ALTER TABLE t DROP CONSTRAINT small'
+    batch_of 2 '{"n":2,"a":50}' >&9
+    wait_for_ack 3
+    assert_equal "$(sql 'SELECT n, a FROM t ORDER BY n')" $'1|1\n2|50'
+    end_well
+}
+
 @test "pgsink: what was read ahead for the old table fits the new one" {
     table 'n int, gone int, late int'
     start_sink

@@ -49,7 +49,7 @@ void batch_reject(struct batch *batch, size_t index, const char *sqlstate, const
     batch->entries[index].state = ENTRY_REJECTED;
 }
 
-/* Encodes the last entry's event. Returns false where rows before it must be encoded again. */
+/* Encodes the entry's event. Returns false where rows before it must be encoded again. */
 static bool encode_entry(struct batch *batch, size_t index, struct mapping *mapping, const struct line *line)
 {
     struct row_fault fault;

@@ -159,8 +159,12 @@ static void try_row(struct findings *findings, PGconn *connection, const char *t
         buffer_append_string(&sql, literal);
     }
     buffer_append(&sql, ")", 2);
-    PQclear(PQexec(connection, "BEGIN"));
-    PGresult *result = PQexec(connection, sql.data);
+    PGresult *result = PQexec(connection, "BEGIN"); /* without it a row would stay */
+    if (PQresultStatus(result) == PGRES_COMMAND_OK) {
+        PQclear(result);
+        result = PQexec(connection, sql.data);
+    }
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     if (PQresultStatus(result) == PGRES_COMMAND_OK) {
         findings_ok("table %s: takes events (tried, and rolled back)", table);
     } else {
@@ -169,7 +173,7 @@ static void try_row(struct findings *findings, PGconn *connection, const char *t
             findings, sqlstate && strcmp(sqlstate, "42501") == 0 ? EX_NOPERM : EX_CONFIG,
             "table %s refuses an event: %s; mend the constraint, trigger, partition or column that it "
             "names",
-            table, PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+            table, message ? message : PQerrorMessage(connection));
     }
     PQclear(result);
     PQclear(PQexec(connection, "ROLLBACK"));

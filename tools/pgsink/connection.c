@@ -10,6 +10,8 @@
 #include <sysexits.h>
 
 #define CONNECT_TIMEOUT_US 10000000
+/* The older batch is not acknowledged before the second connection is there, or is not to be had. */
+#define SECOND_TIMEOUT_US 2000000
 /* After the second connection was refused it is not tried again for so long. */
 #define SECOND_RETRY_US 60000000
 
@@ -157,18 +159,25 @@ static PGconn *start_connecting(const struct sink *sink)
     return PQconnectStartParams(keywords, values, 1);
 }
 
-/* False where the connection could not be made in time. */
-static bool wait_for_connection(struct sink *sink)
+/* Waits for a socket while a connection is being made. False where that takes too long. */
+static bool wait_for_server(struct sink *sink, short events, int64_t deadline, bool *is_ready)
 {
-    int64_t deadline = monotonic_microseconds() + CONNECT_TIMEOUT_US;
+    int64_t left = deadline - monotonic_microseconds();
+    if (left <= 0 || sink->is_stopping)
+        return false;
+    *is_ready = sink_wait(sink, PQsocket(sink->connection), events, left);
+    return true;
+}
+
+static bool wait_for_connection(struct sink *sink, int64_t deadline)
+{
+    bool is_ready;
     PostgresPollingStatusType state = PGRES_POLLING_WRITING;
     while (PQstatus(sink->connection) != CONNECTION_BAD && state != PGRES_POLLING_OK &&
            state != PGRES_POLLING_FAILED) {
-        int64_t left = deadline - monotonic_microseconds();
-        if (left <= 0 || sink->is_stopping)
+        if (!wait_for_server(sink, state == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline, &is_ready))
             return false;
-        if (sink_wait(sink, PQsocket(sink->connection), state == PGRES_POLLING_READING ? POLLIN : POLLOUT,
-                      left))
+        if (is_ready)
             state = PQconnectPoll(sink->connection);
     }
     return true;
@@ -180,7 +189,7 @@ static enum verdict connect_once(struct sink *sink)
     if (!sink->connection)
         return stop(sink, EX_OSERR);
     PQsetErrorVerbosity(sink->connection, PQERRORS_VERBOSE);
-    if (!wait_for_connection(sink)) {
+    if (!wait_for_connection(sink, monotonic_microseconds() + CONNECT_TIMEOUT_US)) {
         if (log_is_due(&sink->connect_log, 10000000))
             log_warning(&sink->log, "PostgreSQL did not answer within %d s; trying again",
                         CONNECT_TIMEOUT_US / 1000000);
@@ -193,20 +202,29 @@ static enum verdict connect_once(struct sink *sink)
     return judge_connect_failure(sink, message);
 }
 
-static bool set_session(struct sink *sink)
+static bool set_session(struct sink *sink, int64_t deadline)
 {
+    bool is_good =
+        PQsendQuery(sink->connection, "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; "
+                                      "SET IntervalStyle = 'postgres'; SET client_min_messages = error") == 1;
     PQsetErrorVerbosity(sink->connection, PQERRORS_DEFAULT);
-    PGresult *result =
-        connection_execute(sink, "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; "
-                                 "SET IntervalStyle = 'postgres'; SET client_min_messages = error");
-    bool is_good = result && PQresultStatus(result) == PGRES_COMMAND_OK;
-    PQclear(result);
+    for (bool is_over = !is_good, is_ready; !is_over;) {
+        while (PQisBusy(sink->connection)) {
+            if (!wait_for_server(sink, POLLIN, deadline, &is_ready) ||
+                (is_ready && !PQconsumeInput(sink->connection)))
+                return false;
+        }
+        PGresult *result = PQgetResult(sink->connection);
+        is_over = !result;
+        is_good &= is_over || PQresultStatus(result) == PGRES_COMMAND_OK;
+        PQclear(result);
+    }
     return is_good;
 }
 
 static enum verdict set_up_session(struct sink *sink)
 {
-    if (set_session(sink))
+    if (set_session(sink, monotonic_microseconds() + CONNECT_TIMEOUT_US))
         return VERDICT_DONE;
     if (log_is_due(&sink->connect_log, 10000000))
         log_warning(&sink->log, "could not set up the session: %s", PQerrorMessage(sink->connection));
@@ -220,9 +238,11 @@ bool connection_open_second(struct sink *sink)
         return PQstatus(sink->connection) == CONNECTION_OK;
     if (monotonic_microseconds() < sink->second_due)
         return false;
+    int64_t deadline = monotonic_microseconds() + SECOND_TIMEOUT_US;
     sink->connection = start_connecting(sink);
-    if (sink->connection && wait_for_connection(sink) && PQstatus(sink->connection) == CONNECTION_OK &&
-        set_session(sink) && PQsetnonblocking(sink->connection, 1) == 0)
+    if (sink->connection && wait_for_connection(sink, deadline) &&
+        PQstatus(sink->connection) == CONNECTION_OK && set_session(sink, deadline) &&
+        PQsetnonblocking(sink->connection, 1) == 0)
         return true;
     log_info(&sink->log, "going on with one connection: %s",
              sink->connection ? PQerrorMessage(sink->connection) : "out of memory");
@@ -304,18 +324,15 @@ enum verdict connection_read_table(struct sink *sink, bool *is_changed)
     return adopt_table(sink, table);
 }
 
-enum verdict connection_look_at_table(struct sink *sink)
+enum verdict connection_look_at_table(struct sink *sink, bool *is_changed)
 {
-    bool is_changed;
+    *is_changed = false;
     PQsetnonblocking(sink->connection, 0);
     bool is_unchanged = table_is_unchanged(sink->connection, sink->options.table, sink->table);
     PQsetnonblocking(sink->connection, 1);
     if (is_unchanged)
         return VERDICT_DONE;
-    enum verdict verdict = connection_read_table(sink, &is_changed);
-    if (verdict == VERDICT_DONE && is_changed)
-        log_warning(&sink->log, "table %s has changed: going on with its new columns", sink->table->sql_name);
-    return verdict;
+    return connection_read_table(sink, is_changed);
 }
 
 void connection_take_notice(struct sink *sink)

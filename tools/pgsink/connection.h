@@ -10,7 +10,7 @@ enum verdict connection_ensure(struct sink *sink);
 /* Reads the catalogue again. VERDICT_DONE with *is_changed. */
 enum verdict connection_read_table(struct sink *sink, bool *is_changed);
 /* The same, where a small query says that the table has changed. */
-enum verdict connection_look_at_table(struct sink *sink);
+enum verdict connection_look_at_table(struct sink *sink, bool *is_changed);
 /* Takes what the server says unasked, of an idle session: closes the connection where it is the end of it. */
 void connection_take_notice(struct sink *sink);
 /* While the lane has the connection there was: makes sink->connection a second one. False where that cannot

@@ -21,7 +21,7 @@ static bool send_binary(struct sink *sink, struct run run)
 {
     static const char header[19] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0";
     static const char trailer[2] = "\377\377";
-    if (PQputCopyData(sink->connection, header, sizeof header) <= 0)
+    if (!send_piece(sink, header, sizeof header))
         return false;
     for (size_t i = 0; i < run.count;) {
         const struct entry *entry = &run.batch->entries[run.entries[i]];
@@ -35,7 +35,7 @@ static bool send_binary(struct sink *sink, struct run run)
         if (!send_piece(sink, run.batch->rows.data + start, end - start))
             return false;
     }
-    return PQputCopyData(sink->connection, trailer, sizeof trailer) > 0;
+    return send_piece(sink, trailer, sizeof trailer);
 }
 
 /* COPY's text format: a backslash before what would otherwise end a field or a line. */

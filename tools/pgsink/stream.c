@@ -101,7 +101,8 @@ static enum verdict mend(struct sink *sink, struct lane *lane)
      * before it was tried again. */
     enum sqlstate_class class = sqlstate_classify(failed.sqlstate);
     bool is_of_rows = class == SQLSTATE_DATA || class == SQLSTATE_CONFLICT;
-    bool is_telling = failed.message && !(was_behind && is_of_rows);
+    bool may_be_wrong = was_behind || PQstatus(sink->connection) != CONNECTION_OK;
+    bool is_telling = failed.message && !(may_be_wrong && is_of_rows);
     enum verdict verdict = store_alone(sink, batch, is_telling ? &failed : NULL, started);
     put_result_clear(&failed);
     /* A key that was there already only means that the stage is taken from now on. */
@@ -134,9 +135,12 @@ static enum verdict settle(struct sink *sink, struct lane *younger)
  * that are under way must not be encoded again, so they come to their end first. */
 static enum verdict doubt_refusals(struct sink *sink)
 {
+    bool is_changed = false;
     enum verdict verdict = settle(sink, NULL);
     if (verdict == VERDICT_DONE)
-        verdict = is_ready(sink) ? connection_look_at_table(sink) : VERDICT_STOP;
+        verdict = is_ready(sink) ? connection_look_at_table(sink, &is_changed) : VERDICT_STOP;
+    if (is_changed)
+        log_warning(&sink->log, "table %s has changed: going on with it as it is now", sink->table->sql_name);
     return verdict;
 }
 
@@ -154,6 +158,15 @@ static enum verdict start(struct sink *sink, struct batch *batch)
         is_behind = false;
         if (verdict == VERDICT_RETRY)
             return store_alone(sink, batch, NULL, monotonic_microseconds());
+    }
+    if (is_behind &&
+        batch->has_defaults) { /* what asks for them may find a fault, and judge it by the table */
+        enum verdict verdict = settle(sink, NULL);
+        if (verdict != VERDICT_DONE)
+            return verdict;
+        is_behind = false;
+        if (!is_ready(sink))
+            return VERDICT_STOP;
     }
     if (!lane_is_possible(sink))
         return store_alone(sink, batch, NULL, monotonic_microseconds());

@@ -43,7 +43,9 @@ static const char table_query[] =
 static const char shape_query[] =
     "SELECT md5(concat(to_regclass($1)::oid, string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, "
     "a.atttypmod,"
-    "  a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated), ',' ORDER BY a.attnum)))"
+    "  a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated), ',' ORDER BY a.attnum),"
+    "  (SELECT string_agg(pg_get_constraintdef(x.oid), ',' ORDER BY x.oid) FROM pg_constraint x"
+    "   WHERE x.conrelid = to_regclass($1) AND x.contype = 'c')))"
     " FROM pg_attribute a WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped";
 
 static PGresult *query(PGconn *connection, const char *sql, const char *parameter, int format)
@@ -288,7 +290,7 @@ static bool same_text(const char *a, const char *b)
 bool table_equals(const struct table *a, const struct table *b)
 {
     if (a->column_count != b->column_count || !same_text(a->sql_name, b->sql_name) ||
-        !same_text(a->key_columns, b->key_columns))
+        !same_text(a->key_columns, b->key_columns) || !same_text(a->shape, b->shape))
         return false;
     for (size_t i = 0; i < a->column_count; i++) {
         const struct column *x = &a->columns[i], *y = &b->columns[i];

@@ -22,7 +22,7 @@ struct column {
     bool is_uuid, is_json;
     bool is_not_null;
     enum default_kind default_kind;
-    char *default_sql; /* the expression, of DEFAULT_COMPUTED */
+    char *default_sql; /* the expression; NULL: there is no default */
     /* The value of DEFAULT_CONSTANT in both formats; is_default_null: it is NULL. */
     struct buffer default_binary, default_text;
     bool is_default_null;
@@ -49,13 +49,13 @@ struct table {
 struct table *table_read(PGconn *connection, const char *name, char **message, char sqlstate[6]);
 void table_free(struct table *table);
 
-/* Whether the table's columns are those that `table` was read with, at the cost of one small query. False
- * where it cannot be asked, too. */
+/* Whether the table's columns and checks are those that `table` was read with, at the cost of one small
+ * query. False where it cannot be asked, too. */
 bool table_is_unchanged(PGconn *connection, const char *name, const struct table *table);
 
 /* Index of the column of that name, or -1. */
 int table_column(const struct table *table, const char *name, size_t len);
-/* Whether both would give the same COPY: columns, types and defaults. */
+/* Whether both would give the same COPY: columns, types, defaults and checks. */
 bool table_equals(const struct table *a, const struct table *b);
 
 #endif

@@ -52,6 +52,9 @@ static bool may_be_outdated(const struct sink *sink, const struct put_result *re
     if (strncmp(result->sqlstate, "22", 2) == 0 || strcmp(result->sqlstate, "08P01") == 0 ||
         sqlstate_classify(result->sqlstate) == SQLSTATE_UNKNOWN)
         return true;
+    /* The stage has the checks that the table had when it was made. */
+    if (sink->mode == MODE_STAGED && strcmp(result->sqlstate, "23514") == 0)
+        return true;
     if (strcmp(result->sqlstate, "23502") != 0 || !result->column)
         return false;
     size_t count;
@@ -67,10 +70,10 @@ static bool may_be_outdated(const struct sink *sink, const struct put_result *re
 static enum verdict look_again(struct sink *sink, const struct put_result *result)
 {
     bool is_changed;
-    enum verdict verdict = connection_read_table(sink, &is_changed);
+    enum verdict verdict = connection_look_at_table(sink, &is_changed);
     if (verdict != VERDICT_DONE || !is_changed)
         return verdict;
-    log_warning(&sink->log, "table %s has changed (%s): going on with its new columns", sink->table->sql_name,
+    log_warning(&sink->log, "table %s has changed (%s): going on with it as it is now", sink->table->sql_name,
                 result->message);
     sink->has_stage = false;
     return VERDICT_RETRY;
