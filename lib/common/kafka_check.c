@@ -7,6 +7,9 @@
 
 #define ANSWER_TIMEOUT_US 10000000
 #define ASK_TIMEOUT_MS 5000
+/* A host may have several addresses ("localhost" has two), which librdkafka tries one behind the other: that
+ * the first refuses is no answer yet. */
+#define OTHER_ADDRESSES_US 2000000
 
 /* Told in all kafka_check_open() says: the client's own log would say it twice. */
 static void on_log(const rd_kafka_t *kafka, int level, const char *facility, const char *message)
@@ -72,7 +75,14 @@ static void tell_unreached(const struct kafka_check *check)
 static bool has_answered(struct kafka_check *check)
 {
     int64_t deadline = monotonic_microseconds() + ANSWER_TIMEOUT_US;
-    while (!check->are_all_down && monotonic_microseconds() < deadline) {
+    bool is_counting = false;
+    while (monotonic_microseconds() < deadline) {
+        if (check->are_all_down && check->error != RD_KAFKA_RESP_ERR__TRANSPORT)
+            return false;
+        if (check->are_all_down && !is_counting) {
+            is_counting = true;
+            deadline = monotonic_microseconds() + OTHER_ADDRESSES_US;
+        }
         const struct rd_kafka_metadata *metadata;
         if (rd_kafka_metadata(check->kafka, 0, NULL, &metadata, 200) == RD_KAFKA_RESP_ERR_NO_ERROR) {
             findings_ok("Kafka %s: %d broker(s)", check->brokers, metadata->broker_cnt);

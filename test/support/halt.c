@@ -52,7 +52,8 @@ static void halt(void)
     if (mark < 0)
         return;
     close(mark);
-    kill(getpid(), SIGSTOP);
+    raise(SIGSTOP); /* to this thread: sent to the process, it may reach another one, and this one goes on
+                       meanwhile */
 }
 
 static uint32_t big_endian(const unsigned char *bytes)

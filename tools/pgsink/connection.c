@@ -89,7 +89,11 @@ bool connection_find_sqlstate(const char *message, char sqlstate[6])
 
 char *connection_plain_message(const char *message)
 {
+    static const char attempt[] = "connection to server ";
     char sqlstate[6];
+    /* Of several addresses each has its lines; the last one is where it ended. */
+    for (const char *next = message; (next = strstr(next, attempt)); next += strlen(attempt))
+        message = next;
     cleanup_free char *copy = xstrndup(message, strcspn(message, "\n"));
     if (!connection_find_sqlstate(copy, sqlstate))
         return xstrdup(copy);
@@ -299,7 +303,7 @@ enum verdict connection_read_table(struct sink *sink, bool *is_changed)
     if (!table) {
         enum sqlstate_class class = sqlstate_classify(sqlstate);
         if (class == SQLSTATE_TRANSIENT) {
-            if (log_is_due(&sink->connect_log, 10000000))
+            if (log_is_due(&sink->retry_log, 10000000))
                 log_warning(&sink->log, "could not read the catalogue: %s; trying again", message);
             connection_close(sink);
             return VERDICT_RETRY;
