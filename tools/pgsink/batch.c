@@ -2,7 +2,6 @@
 
 #include "common/timestamp.h"
 
-#include <endian.h>
 #include <stdio.h>
 
 /* Buffers that one huge event has blown up are given back when they exceed this. */
@@ -188,12 +187,6 @@ void batch_split(struct batch *batch, size_t first, struct batch *rest)
     }
 }
 
-static void append_length(struct buffer *out, uint32_t length)
-{
-    uint32_t big = htobe32(length);
-    buffer_append(out, &big, sizeof big);
-}
-
 /* Copies one row, taking row `values_row` of `values` for the fields that wait for it. */
 static void fill_row(struct buffer *out, const char *row, size_t column_count, const PGresult *values,
                      int values_row, const int *value_fields)
@@ -201,9 +194,7 @@ static void fill_row(struct buffer *out, const char *row, size_t column_count, c
     const char *at = row + sizeof(uint16_t);
     buffer_append(out, row, sizeof(uint16_t));
     for (size_t i = 0; i < column_count; i++) {
-        uint32_t length;
-        memcpy(&length, at, sizeof length);
-        length = be32toh(length);
+        uint32_t length = row_field_length(at);
         if (length != ROW_DEFAULT) {
             size_t size = sizeof length + (length == ROW_NULL ? 0 : length);
             buffer_append(out, at, size);
@@ -212,9 +203,9 @@ static void fill_row(struct buffer *out, const char *row, size_t column_count, c
         }
         at += sizeof length;
         if (PQgetisnull(values, values_row, value_fields[i])) {
-            append_length(out, ROW_NULL);
+            row_append_length(out, ROW_NULL);
         } else {
-            append_length(out, (uint32_t)PQgetlength(values, values_row, value_fields[i]));
+            row_append_length(out, (uint32_t)PQgetlength(values, values_row, value_fields[i]));
             buffer_append(out, PQgetvalue(values, values_row, value_fields[i]),
                           (size_t)PQgetlength(values, values_row, value_fields[i]));
         }

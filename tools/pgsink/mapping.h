@@ -21,6 +21,12 @@
 #define ROW_NULL UINT32_MAX
 #define ROW_DEFAULT (UINT32_MAX - 1)
 
+static inline void row_append_length(struct buffer *out, uint32_t length)
+{
+    uint32_t big = htobe32(length);
+    buffer_append(out, &big, sizeof big);
+}
+
 /* The length of the field that begins at `at`, which is that of its four bytes of length. */
 static inline uint32_t row_field_length(const char *at)
 {

@@ -146,22 +146,16 @@ static bool gather(struct mapping *mapping, const struct line *line, const struc
     return true;
 }
 
-static void append_length(struct buffer *out, uint32_t length)
-{
-    uint32_t big = htobe32(length);
-    buffer_append(out, &big, sizeof big);
-}
-
 static void append_uuid(struct buffer *out, const struct uuid *uuid, enum field_format format)
 {
     char text[UUID_TEXT_SIZE];
     if (format == FORMAT_BINARY) {
-        append_length(out, sizeof uuid->bytes);
+        row_append_length(out, sizeof uuid->bytes);
         buffer_append(out, uuid->bytes, sizeof uuid->bytes);
         return;
     }
     uuid_format(uuid, text);
-    append_length(out, UUID_TEXT_SIZE - 1);
+    row_append_length(out, UUID_TEXT_SIZE - 1);
     buffer_append(out, text, UUID_TEXT_SIZE - 1);
 }
 
@@ -190,19 +184,19 @@ static bool append_default(const struct column *column, enum field_format format
                            bool *has_defaults, struct row_fault *fault)
 {
     if (column->default_kind == DEFAULT_COMPUTED) {
-        append_length(out, ROW_DEFAULT);
+        row_append_length(out, ROW_DEFAULT);
         *has_defaults = true;
         return true;
     }
     if (column->default_kind == DEFAULT_CONSTANT && !column->is_default_null) {
         const struct buffer *value =
             format == FORMAT_BINARY ? &column->default_binary : &column->default_text;
-        append_length(out, (uint32_t)value->len);
+        row_append_length(out, (uint32_t)value->len);
         buffer_append(out, value->data, value->len);
         return true;
     }
     if (!column->is_not_null) {
-        append_length(out, ROW_NULL);
+        row_append_length(out, ROW_NULL);
         return true;
     }
     fault->column = column->name;
@@ -220,11 +214,11 @@ static bool append_field(struct mapping *mapping, size_t index, struct buffer *o
     if (!value || (value->type == JSON_NULL && column->is_not_null))
         return append_default(column, mapping->format, out, has_defaults, fault);
     if (value->type == JSON_NULL) {
-        append_length(out, ROW_NULL);
+        row_append_length(out, ROW_NULL);
         return true;
     }
     size_t length_at = out->len;
-    append_length(out, 0);
+    row_append_length(out, 0);
     if (!encode_value(column->encoder, value, mapping->format, mapping->options.nul, out, &fault->why)) {
         fault->column = column->name;
         return false;

@@ -50,3 +50,8 @@ int sqlstate_is_permission(const char *sqlstate)
 {
     return strncmp(sqlstate, "28", 2) == 0 || strcmp(sqlstate, "42501") == 0;
 }
+
+bool sqlstate_is_of_rows(enum sqlstate_class class)
+{
+    return class == SQLSTATE_DATA || class == SQLSTATE_CONFLICT;
+}

@@ -99,8 +99,7 @@ static enum verdict mend(struct sink *sink, struct lane *lane)
         connection_close(sink);
     /* Behind an older one it may have missed that one's rows (a reference to them, for one): no row is blamed
      * before it was tried again. */
-    enum sqlstate_class class = sqlstate_classify(failed.sqlstate);
-    bool is_of_rows = class == SQLSTATE_DATA || class == SQLSTATE_CONFLICT;
+    bool is_of_rows = sqlstate_is_of_rows(sqlstate_classify(failed.sqlstate));
     bool may_be_wrong = was_behind || PQstatus(sink->connection) != CONNECTION_OK;
     bool is_telling = failed.message && !(may_be_wrong && is_of_rows);
     enum verdict verdict = store_alone(sink, batch, is_telling ? &failed : NULL, started);
@@ -159,8 +158,8 @@ static enum verdict start(struct sink *sink, struct batch *batch)
         if (verdict == VERDICT_RETRY)
             return store_alone(sink, batch, NULL, monotonic_microseconds());
     }
-    if (is_behind &&
-        batch->has_defaults) { /* what asks for them may find a fault, and judge it by the table */
+    /* What asks for defaults may find a fault, and judge it by the table. */
+    if (is_behind && batch->has_defaults) {
         enum verdict verdict = settle(sink, NULL);
         if (verdict != VERDICT_DONE)
             return verdict;

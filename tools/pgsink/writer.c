@@ -38,11 +38,6 @@ static enum sqlstate_class classify(const struct sink *sink, const struct put_re
     return class;
 }
 
-static bool is_of_rows(enum sqlstate_class class)
-{
-    return class == SQLSTATE_DATA || class == SQLSTATE_CONFLICT;
-}
-
 /* Whether the fault may be that the table is no longer as we know it: fields that are taken for another type
  * than they were encoded for, or a column we do not know of that must not be null. */
 static bool may_be_outdated(const struct sink *sink, const struct put_result *result)
@@ -227,7 +222,7 @@ static enum verdict write_run(struct sink *sink, struct batch *batch, struct run
                              error);
     }
     enum sqlstate_class class = classify(sink, &result);
-    if (!is_of_rows(class)) {
+    if (!sqlstate_is_of_rows(class)) {
         *error = result;
         return VERDICT_RETRY;
     }
@@ -356,7 +351,7 @@ enum verdict writer_write(struct sink *sink, struct batch *batch, const struct p
     *counts = (struct write_counts){0};
     if (sink->options.on_conflict == CONFLICT_UPDATE && sink->mode == MODE_DIRECT)
         leave_direct(sink);
-    if (failed && !is_of_rows(classify(sink, failed)))
+    if (failed && !sqlstate_is_of_rows(classify(sink, failed)))
         return give_way(sink, failed);
     enum verdict verdict = writer_prepare(sink, batch);
     if (verdict != VERDICT_DONE)
