@@ -123,6 +123,28 @@ static void unassign(struct consumer *consumer, const rd_kafka_topic_partition_l
     mark_given_up(consumer, partitions);
 }
 
+static size_t in_flight(const struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < consumer->tracker.count; i++) {
+        const struct tracked_partition *partition = &consumer->tracker.partitions[i];
+        if (rd_kafka_topic_partition_list_find((rd_kafka_topic_partition_list_t *)(uintptr_t)partitions,
+                                               partition->topic, partition->partition))
+            count += partition->count;
+    }
+    return count;
+}
+
+/* What is in flight is to become safe, but no record follows now that would fill its batch: a blank line ends
+ * it. */
+static void await_revoked(struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
+{
+    consumer->revocation.partitions = rd_kafka_topic_partition_list_copy(partitions);
+    consumer->revocation.deadline = monotonic_microseconds() + consumer->options.drain_timeout_us;
+    if (consumer->options.acks && in_flight(consumer, partitions))
+        buffer_append_char(&consumer->out.buffer, '\n');
+}
+
 void group_rebalance(rd_kafka_t *kafka, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *partitions,
                      void *opaque)
 {
@@ -147,20 +169,7 @@ void group_rebalance(rd_kafka_t *kafka, rd_kafka_resp_err_t code, rd_kafka_topic
         unassign(consumer, partitions);
         return;
     }
-    consumer->revocation.partitions = rd_kafka_topic_partition_list_copy(partitions);
-    consumer->revocation.deadline = monotonic_microseconds() + consumer->options.drain_timeout_us;
-}
-
-static size_t in_flight(const struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < consumer->tracker.count; i++) {
-        const struct tracked_partition *partition = &consumer->tracker.partitions[i];
-        if (rd_kafka_topic_partition_list_find((rd_kafka_topic_partition_list_t *)(uintptr_t)partitions,
-                                               partition->topic, partition->partition))
-            count += partition->count;
-    }
-    return count;
+    await_revoked(consumer, partitions);
 }
 
 void group_settle(struct consumer *consumer)

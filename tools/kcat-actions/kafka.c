@@ -154,9 +154,9 @@ void kafka_set_defaults(struct kafka_config *config, const struct consumer_optio
         kafka_config_default(config, "fetch.wait.max.ms", "20");
     kafka_config_default(config, "partition.assignment.strategy", "cooperative-sticky");
     /* A member that was killed is missed after so long; one hears of a rebalance in the answer to its
-     * heartbeat. */
+     * heartbeat, and until all have heard of it librdkafka fetches nothing. */
     kafka_config_default(config, "session.timeout.ms", "10000");
-    kafka_config_default(config, "heartbeat.interval.ms", "500");
+    kafka_config_default(config, "heartbeat.interval.ms", "200");
     kafka_config_default(config, "topic.metadata.refresh.interval.ms", "5000");
     kafka_config_default(config, "reconnect.backoff.max.ms", "2000");
     kafka_config_default(config, "socket.nagle.disable", "true");

@@ -79,6 +79,20 @@ members_change_in_order() { # STRATEGY
     members_change_in_order range
 }
 
+@test "a partition that is to be given up does not wait for its batch to be full" {
+    export BATCH_SIZE=100000 BATCH_TIMEOUT_MS=3600000
+    start_member first
+    serial_events 1 40 | with_key | kcat -P -b "$KAFKA_BROKERS" -t "$TOPIC" -K "$(printf '\t')"
+    wait_until '[[ $(member first ".pipelines[0].counters.records_in_flight") == 40 ]]'
+    start_member second
+    wait_until '[[ $(share first second) == "2 2" ]]'
+    run ! grep "still in flight" first.log
+    assert_equal "$(rows_and_serials)" "40 40"
+    all_is_safe 40
+    stop second
+    stop first
+}
+
 # ---- tools alone: acks by hand, and no commit but the one that is asked for
 
 start_reader() { # NAME OPTION...
