@@ -60,6 +60,7 @@ struct prefetch {
     bool needs_waking;         /* this librdkafka sleeps while its queue is full */
     char *username, *password; /* of SASL as they are set */
     size_t taken;              /* bytes since the last wake-up */
+    int64_t disturbed_at;      /* when partitions last came, went or were resumed, monotonic; 0: long ago */
 };
 
 struct consumer {
@@ -137,6 +138,10 @@ void prefetch_set_defaults(struct kafka_config *config);
 void prefetch_open(struct prefetch *prefetch, rd_kafka_t *kafka);
 /* A record of so many bytes has left the client's queue. */
 void prefetch_took(struct prefetch *prefetch, rd_kafka_t *kafka, size_t bytes);
+/* Partitions were given, taken or resumed: the brokers' threads may sleep over it. */
+void prefetch_disturbed(struct prefetch *prefetch);
+/* Before a wait for records: wakes the threads where they may sleep. How long to wait, in microseconds. */
+int64_t prefetch_wait(struct prefetch *prefetch, rd_kafka_t *kafka, int64_t longest);
 void prefetch_close(struct prefetch *prefetch);
 
 /* group.c */

@@ -107,6 +107,7 @@ static void assign(struct consumer *consumer, rd_kafka_topic_partition_list_t *p
     note_failure(consumer, "take", error, code);
     if (consumer->is_paused) /* a new assignment never is: it joins the others */
         rd_kafka_pause_partitions(consumer->kafka, partitions);
+    prefetch_disturbed(&consumer->prefetch);
     if (partitions->cnt)
         read_committed(consumer, partitions);
 }
@@ -121,6 +122,7 @@ static void unassign(struct consumer *consumer, const rd_kafka_topic_partition_l
         code = rd_kafka_assign(consumer->kafka, NULL);
     note_failure(consumer, "give up", error, code);
     mark_given_up(consumer, partitions);
+    prefetch_disturbed(&consumer->prefetch);
 }
 
 static size_t in_flight(const struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)

@@ -54,6 +54,7 @@ static void set_paused(struct consumer *consumer, bool is_paused)
         rd_kafka_resume_partitions(consumer->kafka, partitions);
     rd_kafka_topic_partition_list_destroy(partitions);
     consumer->is_paused = is_paused;
+    prefetch_disturbed(&consumer->prefetch);
     stats_add(consumer->stats, COUNTER_pauses, is_paused);
     log_info(&consumer->log,
              is_paused ? "downstream takes nothing: paused" : "downstream takes again: resumed");
@@ -163,7 +164,8 @@ static void wait_for_work(struct consumer *consumer, bool polls_kafka)
         {.fd = writes ? consumer->out.fd : -1, .events = POLLOUT},
         {.fd = consumer->is_asked_to_end ? -1 : consumer->signal_fd, .events = POLLIN},
     };
-    poll(waiting, sizeof waiting / sizeof *waiting, TURN_US / 1000);
+    int64_t longest = polls_kafka ? prefetch_wait(&consumer->prefetch, consumer->kafka, TURN_US) : TURN_US;
+    poll(waiting, sizeof waiting / sizeof *waiting, (int)(longest / 1000));
     eventfd_t count;
     if (waiting[0].revents)
         eventfd_read(consumer->queue_fd, &count);

@@ -9,9 +9,15 @@
  * throws the queue away; a query waits behind the fetch that is under way.) */
 #include "consumer.h"
 
+#include "common/timestamp.h"
+
 #define FIRST_WITH_BACKOFF 0x02020000
 /* Bytes taken until the next wake-up: a fraction of the queue, and of what a fetch brings. */
 #define WAKE_EVERY ((size_t)128 * 1024)
+/* After partitions were given, taken or resumed the threads are woken so often, for so long: the change
+ * reaches them by way of librdkafka's main thread, in its own time. */
+#define WAKE_US 20000
+#define DISTURBED_US 1000000
 /* What a record costs beside its bytes. The queue is bounded by the number of records too. */
 #define RECORD_BYTES 64
 
@@ -41,15 +47,35 @@ void prefetch_open(struct prefetch *prefetch, rd_kafka_t *kafka)
     prefetch->password = setting(rd_kafka_conf(kafka), "sasl.password");
 }
 
-void prefetch_took(struct prefetch *prefetch, rd_kafka_t *kafka, size_t bytes)
+static void wake(struct prefetch *prefetch, rd_kafka_t *kafka)
 {
-    prefetch->taken += bytes + RECORD_BYTES;
-    if (!prefetch->needs_waking || prefetch->taken < WAKE_EVERY)
-        return;
     prefetch->taken = 0;
     rd_kafka_error_t *error = rd_kafka_sasl_set_credentials(kafka, prefetch->username, prefetch->password);
     if (error)
         rd_kafka_error_destroy(error);
+}
+
+void prefetch_took(struct prefetch *prefetch, rd_kafka_t *kafka, size_t bytes)
+{
+    prefetch->taken += bytes + RECORD_BYTES;
+    if (prefetch->needs_waking && prefetch->taken >= WAKE_EVERY)
+        wake(prefetch, kafka);
+}
+
+void prefetch_disturbed(struct prefetch *prefetch)
+{
+    if (prefetch->needs_waking)
+        prefetch->disturbed_at = monotonic_microseconds();
+}
+
+int64_t prefetch_wait(struct prefetch *prefetch, rd_kafka_t *kafka, int64_t longest)
+{
+    if (prefetch->disturbed_at == 0)
+        return longest;
+    if (monotonic_microseconds() - prefetch->disturbed_at > DISTURBED_US)
+        prefetch->disturbed_at = 0;
+    wake(prefetch, kafka);
+    return WAKE_US;
 }
 
 void prefetch_close(struct prefetch *prefetch)
