@@ -55,7 +55,7 @@ say = $(if $(V),,@printf '  %-4s %s\n' $(1) $@;)
 
 .PHONY: all tests check fuzz install install-systemd uninstall clean
 .SECONDARY:
-all: $(BINARIES) $(addprefix $(BUILD)/bin/,dev-broker group-offsets group-members codec-proxy stats-writer http-load) \
+all: $(BINARIES) $(addprefix $(BUILD)/bin/,dev-broker group-offsets group-members codec-proxy stats-writer http-load took) \
      $(BUILD)/lib/halt.so
 
 $(BUILD)/obj/%.o: %.c Makefile
@@ -81,8 +81,9 @@ $(addprefix $(BUILD)/bin/,dev-broker group-offsets group-members codec-proxy): $
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_$*)
 
-# For the tests of healthd: stats-writer plays a tool of a pipeline, http-load many clients.
-$(BUILD)/bin/stats-writer $(BUILD)/bin/http-load: $(BUILD)/bin/%: $(BUILD)/obj/test/support/%.o $(COMMON)
+# For the tests of healthd: stats-writer plays a tool of a pipeline, http-load many clients. For the benchmark:
+# took tells what a process took.
+$(addprefix $(BUILD)/bin/,stats-writer http-load took): $(BUILD)/bin/%: $(BUILD)/obj/test/support/%.o $(COMMON)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lm
 

@@ -8,10 +8,10 @@ PYTHON_EVENTS=50000 # at most: it is slow
 
 check_programs() {
     local program
-    for program in kcat jq psql lscpu free pgrep /usr/bin/time; do
+    for program in kcat jq psql lscpu free pgrep; do
         command -v "$program" >/dev/null || fail "$program is missing: scripts/setup test installs it"
     done
-    [[ -x $BUILD/bin/pgsink ]] || make -C "$ROOT" -s >&2
+    [[ -x $BUILD/bin/pgsink && -x $BUILD/bin/took ]] || make -C "$ROOT" -s >&2
     # Debian's psql is a Perl script that looks for the real one: measure the real one.
     PSQL=$(printf '%s\n' /usr/lib/postgresql/*/bin/psql | sort -V | tail -n 1)
     [[ -x $PSQL ]] || PSQL=$(command -v psql)
