@@ -55,7 +55,7 @@ empty_table() { # TABLE
 check_rows() { # CONTENDER TABLE DATA OUT; rows_before: what the table had
     local expected=$EVENTS rows committed rejected=0
     case $1 in
-    pgsink_poison) expected=$(<"$DATA/poison.good") ;;
+    pgsink_poison | pgsink_refused) expected=$(<"$DATA/$3.good") ;;
     python) expected=$PYTHON_EVENTS ;;
     esac
     [[ $3 != empty ]] || expected=0

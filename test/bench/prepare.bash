@@ -41,7 +41,7 @@ prepare() {
 prepare_events() {
     DATA=$BUILD/bench/events-$EVENTS
     export DATA
-    [[ ! -e $DATA/complete ]] || return 0
+    [[ ! -e $DATA/complete || ! -e $DATA/refused.good ]] || return 0
     say "making $EVENTS events"
     rm -rf "$DATA"
     mkdir -p "$DATA"
@@ -51,6 +51,9 @@ prepare_events() {
     cut -f 2 "$DATA/derived.keyed" >"$DATA/derived.ndjson"
     events "$EVENTS" --ids --poison 0.01 --start "$FIRST_EVENT" >"$DATA/poison.ndjson"
     count_good <"$DATA/poison.ndjson" >"$DATA/poison.good"
+    # only the server can refuse these
+    sed '1~2s/"action_type":"[a-z_]*"/"action_type":"dance"/' "$DATA/own.ndjson" >"$DATA/refused.ndjson"
+    count_good <"$DATA/refused.ndjson" >"$DATA/refused.good"
     : >"$DATA/complete"
 }
 

@@ -316,6 +316,7 @@ enum verdict connection_read_table(struct sink *sink, bool *is_changed)
         sink->table->can_stage = table->can_stage;
         sink->table->has_exclusion = table->has_exclusion;
         sink->table->shows_order = table->shows_order;
+        sink->table->can_split = table->can_split;
         free(sink->table->shape);
         sink->table->shape = table->shape;
         table->shape = NULL;

@@ -151,7 +151,8 @@ void sql_insert_single(struct buffer *out, const struct sink *sink, const struct
         buffer_append_string(out, sink->table->columns[active[i]].cast_name);
     }
     buffer_append_char(out, ')');
-    append_conflict(out, sink, batch);
+    if (sink->mode != MODE_DIRECT)
+        append_conflict(out, sink, batch);
     if (sink->options.on_conflict == CONFLICT_UPDATE)
         append_is_new(out, sink);
     buffer_append_char(out, '\0');

@@ -12,7 +12,7 @@ void sql_copy_into_new_stage(struct buffer *out, const struct sink *sink, const 
 void sql_make_stage(struct buffer *out, const struct sink *sink);
 /* From the stage into the table. Its result is one row: inserted, updated. */
 void sql_insert_from_stage(struct buffer *out, const struct sink *sink, const struct batch *batch);
-/* One row from parameters. */
+/* One row from parameters; a key that is there is an error as long as COPY goes into the table itself. */
 void sql_insert_single(struct buffer *out, const struct sink *sink, const struct batch *batch);
 /* The computed defaults among the batch's columns, `rows` times over. */
 void sql_select_defaults(struct buffer *out, const struct sink *sink, const struct batch *batch, size_t rows);

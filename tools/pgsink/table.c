@@ -37,7 +37,13 @@ static const char table_query[] =
     " c.relkind NOT IN ('r', 'p')"
     " OR EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attidentity <> '')"
     " OR EXISTS (SELECT 1 FROM pg_trigger g WHERE NOT g.tgisinternal AND g.tgrelid IN"
-    "   (SELECT c.oid UNION SELECT p.relid FROM pg_partition_tree(c.oid) p))"
+    "   (SELECT c.oid UNION SELECT p.relid FROM pg_partition_tree(c.oid) p)),"
+    /* COPY does not ask rules. A foreign key's triggers name the other table in tgconstrrelid. */
+    " NOT (c.relhasrules OR EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid IN"
+    "   (SELECT c.oid UNION SELECT p.relid FROM pg_partition_tree(c.oid) p)"
+    "   AND CASE WHEN g.tgisinternal THEN g.tgconstrrelid IN"
+    "     (SELECT g.tgrelid UNION SELECT p.relid FROM pg_partition_tree(pg_partition_root(c.oid)) p)"
+    "   ELSE g.tgdeferrable END))"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)";
 
 static const char shape_query[] =
@@ -186,6 +192,7 @@ static bool read_table(PGconn *connection, const char *name, struct table *table
         table->has_exclusion = is_true(result, 5);
         table->key_columns = copy_field(result, 0, 6);
         table->shows_order = is_true(result, 10);
+        table->can_split = is_true(result, 11);
     }
     PQclear(result);
     return is_good;

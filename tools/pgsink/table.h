@@ -40,6 +40,9 @@ struct table {
     /* The order in which rows are inserted shows beyond their commits: by a sequence, a trigger, or a default
      * that we know nothing of. */
     bool shows_order;
+    /* A row fares the same by an INSERT of its own as among others in a COPY. Not so where it may refer to
+     * one behind it, in the table itself or by a trigger that waits for the end. */
+    bool can_split;
     char *shape; /* for table_is_unchanged() */
 };
 

@@ -1,6 +1,7 @@
 #include "writer.h"
 
 #include "connection.h"
+#include "narrow.h"
 #include "put.h"
 #include "sqlstate.h"
 #include "statements.h"
@@ -9,21 +10,12 @@
 
 /* Staged batches in a row without a duplicate before direct COPY is tried again. */
 #define QUIET_BATCHES 3
-/* Rows of a run behind a bad row. */
-#define CAREFUL_ROWS 512
 /* An error that nobody has classified is taken for a passing one so often. */
 #define UNKNOWN_RETRIES 3
 
-static struct put_result put(struct sink *sink, struct run run)
+static struct put_result copy(struct sink *sink, struct run run)
 {
-    switch (sink->mode) {
-    case MODE_STAGED:
-        return put_staged(sink, run);
-    case MODE_SINGLE:
-        return put_single(sink, run);
-    default:
-        return put_direct(sink, run);
-    }
+    return sink->mode == MODE_STAGED ? put_staged(sink, run) : put_direct(sink, run);
 }
 
 static enum sqlstate_class classify(const struct sink *sink, const struct put_result *result)
@@ -141,56 +133,6 @@ enum verdict writer_prepare(struct sink *sink, struct batch *batch)
     return verdict;
 }
 
-/* Runs still to be written, the next one on top. */
-struct run_stack {
-    struct run *runs;
-    size_t count, capacity;
-};
-
-static void push(struct run_stack *stack, struct run run)
-{
-    if (run.count == 0)
-        return;
-    if (stack->count == stack->capacity) {
-        stack->capacity = stack->capacity ? stack->capacity * 2 : 32;
-        stack->runs = xreallocarray(stack->runs, stack->capacity, sizeof *stack->runs);
-    }
-    stack->runs[stack->count++] = run;
-}
-
-static struct run part(struct run run, size_t from, size_t to)
-{
-    return (struct run){run.batch, run.entries + from, to - from};
-}
-
-/* Where one row was bad others may be: what is behind it goes on in smaller runs, since the next bad row
- * costs all rows of its run before it a second trip. */
-static void push_in_pieces(struct run_stack *stack, struct run run)
-{
-    for (size_t end = run.count; end > 0;) {
-        size_t start = end > CAREFUL_ROWS ? (end - 1) / CAREFUL_ROWS * CAREFUL_ROWS : 0;
-        push(stack, part(run, start, end));
-        end = start;
-    }
-}
-
-/* Finds the guilty row, or comes closer: pushes what remains to be tried. */
-static void narrow(struct run_stack *stack, struct batch *batch, struct run run,
-                   const struct put_result *error)
-{
-    size_t from = error->row ? error->row - 1 : run.count / 2, behind = error->row ? error->row : from;
-    if (run.count == 1) {
-        from = 0;
-        behind = 1;
-    }
-    push_in_pieces(stack, part(run, behind, run.count));
-    if (run.count == 1 || (error->row && error->is_row_certain))
-        batch_reject(batch, run.entries[from], error->sqlstate, error->column, error->message);
-    else
-        push(stack, part(run, from, behind)); /* the suspect alone; nobody, where none is named */
-    push(stack, part(run, 0, from));
-}
-
 static void count_run(struct write_counts *counts, struct run run, const struct put_result *result)
 {
     counts->inserted += result->inserted;
@@ -205,21 +147,21 @@ static void leave_direct(struct sink *sink)
     sink->quiet_batches = 0;
 }
 
-/* One run of a careful batch. VERDICT_RETRY with *error filled: the transaction is beyond saving. */
-static enum verdict write_run(struct sink *sink, struct batch *batch, struct run_stack *stack,
+#define CHECK_NOW "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED; "
+#define KEEP "RELEASE SAVEPOINT run; SAVEPOINT run"
+
+/* One run of a careful batch by COPY. VERDICT_RETRY with *error filled: the transaction is beyond saving. */
+static enum verdict write_run(struct sink *sink, struct batch *batch, struct trials *trials, struct run run,
                               struct write_counts *counts, struct put_result *error)
 {
-    struct run run = stack->runs[--stack->count];
-    struct put_result result = put(sink, run);
-    if (result.is_ok && run_statement(sink, "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED",
-                                      &result) == VERDICT_DONE) {
+    struct put_result result = copy(sink, run);
+    bool needs_room = sink->mode == MODE_STAGED && trials->count > 0;
+    if (result.is_ok &&
+        run_statement(sink, needs_room ? CHECK_NOW "TRUNCATE " STAGE "; " KEEP : CHECK_NOW KEEP, &result) ==
+            VERDICT_DONE) {
         count_run(counts, run, &result);
-        bool needs_room = sink->mode == MODE_STAGED && stack->count > 0;
         put_result_clear(&result);
-        return run_statement(sink,
-                             needs_room ? "TRUNCATE " STAGE "; RELEASE SAVEPOINT run; SAVEPOINT run"
-                                        : "RELEASE SAVEPOINT run; SAVEPOINT run",
-                             error);
+        return VERDICT_DONE;
     }
     enum sqlstate_class class = classify(sink, &result);
     if (!sqlstate_is_of_rows(class)) {
@@ -235,12 +177,70 @@ static enum verdict write_run(struct sink *sink, struct batch *batch, struct run
         verdict = VERDICT_RETRY;
     }
     if (verdict == VERDICT_DONE)
-        narrow(stack, batch, run, &result);
+        trials_narrow(trials, batch, run, &result);
     if (verdict == VERDICT_RETRY && !error->message)
         *error = result;
     else
         put_result_clear(&result);
     return verdict;
+}
+
+/* What the rows came to: VERDICT_DONE where all faults are the rows' own, else *fault is the one that is not.
+ */
+static enum verdict judge_rows(struct sink *sink, struct put_result *rows, size_t count,
+                               struct put_result **fault)
+{
+    struct put_result *suspicious = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].is_ok)
+            continue;
+        *fault = &rows[i];
+        enum sqlstate_class class = classify(sink, &rows[i]);
+        if (!sqlstate_is_of_rows(class))
+            return VERDICT_RETRY;
+        if (class == SQLSTATE_CONFLICT) {
+            leave_direct(sink);
+            return VERDICT_RETRY;
+        }
+        if (!suspicious && may_be_outdated(sink, &rows[i]))
+            suspicious = &rows[i];
+    }
+    *fault = suspicious;
+    return suspicious ? look_again(sink, suspicious) : VERDICT_DONE;
+}
+
+/* The same row by row: no row is blamed before all have been judged. */
+static enum verdict write_rows(struct sink *sink, struct batch *batch, struct trials *trials, struct run run,
+                               struct write_counts *counts, struct put_result *error)
+{
+    struct put_result rows[TRIAL_ROWS] = {0}, *fault = NULL;
+    enum verdict verdict = VERDICT_RETRY;
+    size_t bad = 0;
+    if (put_rows(sink, run, rows, error))
+        verdict = judge_rows(sink, rows, run.count, &fault);
+    if (verdict == VERDICT_RETRY && fault) {
+        *error = *fault;
+        *fault = (struct put_result){0};
+    }
+    for (size_t i = 0; i < run.count; i++) {
+        if (verdict == VERDICT_DONE && rows[i].is_ok) {
+            count_run(counts, (struct run){.count = 1}, &rows[i]);
+        } else if (verdict == VERDICT_DONE) {
+            batch_reject(batch, run.entries[i], rows[i].sqlstate, rows[i].column, rows[i].message);
+            bad++;
+        }
+        put_result_clear(&rows[i]);
+    }
+    if (verdict == VERDICT_DONE)
+        trials_go_on(trials, run.count, bad);
+    return verdict;
+}
+
+static enum verdict write_next(struct sink *sink, struct batch *batch, struct trials *trials,
+                               struct write_counts *counts, struct put_result *error)
+{
+    struct trial trial = trials_next(trials);
+    return (trial.is_by_row ? write_rows : write_run)(sink, batch, trials, trial.run, counts, error);
 }
 
 static enum verdict make_stage(struct sink *sink)
@@ -275,18 +275,19 @@ static enum verdict write_carefully(struct sink *sink, struct run all, struct ba
                                     const struct put_result *refused, struct write_counts *counts)
 {
     struct put_result error = {0};
-    struct run_stack stack = {0};
+    struct trials trials = {.may_be_by_row = sink->mode == MODE_SINGLE || sink->table->can_split,
+                            .must_be_by_row = sink->mode == MODE_SINGLE};
     enum write_mode mode = sink->mode;
     enum verdict verdict = make_stage(sink);
     if (verdict != VERDICT_DONE)
         return verdict;
     if (refused)
-        narrow(&stack, batch, all, refused);
+        trials_narrow(&trials, batch, all, refused);
     else
-        push(&stack, all);
+        trials_add(&trials, all, false);
     verdict = run_statement(sink, "BEGIN; SAVEPOINT run", &error);
-    while (verdict == VERDICT_DONE && stack.count)
-        verdict = write_run(sink, batch, &stack, counts, &error);
+    while (verdict == VERDICT_DONE && trials.count)
+        verdict = write_next(sink, batch, &trials, counts, &error);
     if (verdict == VERDICT_DONE && is_server_ill(batch, all)) {
         log_error(&sink->log, "PostgreSQL fails with an internal error whatever the row: %s",
                   batch->faults[batch->entries[all.entries[0]].fault].message);
@@ -295,7 +296,7 @@ static enum verdict write_carefully(struct sink *sink, struct run all, struct ba
     }
     if (verdict == VERDICT_DONE)
         verdict = run_statement(sink, "COMMIT", &error);
-    free(stack.runs);
+    trials_free(&trials);
     if (verdict == VERDICT_DONE)
         return VERDICT_DONE;
     if (sink->connection && PQstatus(sink->connection) == CONNECTION_OK) {

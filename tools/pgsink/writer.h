@@ -5,9 +5,8 @@
  *            several batches in a row had no duplicate.
  *   single   row by row, where the role may not make temporary tables.
  *
- * A batch with a bad row is written carefully: in one transaction, run by run, each under a savepoint. A
- * run that fails at a known row gives that row up and goes on with the rows before and behind it; one
- * that fails without saying where is halved until the row stands alone.
+ * A batch with a bad row is written carefully: in one transaction, run by run, each under a savepoint.
+ * narrow.h says which rows are tried next, and whether by COPY or row by row.
  */
 #ifndef PGSINK_WRITER_H
 #define PGSINK_WRITER_H
