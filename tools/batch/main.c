@@ -1,6 +1,7 @@
 /* batch - groups the lines of stdin into paragraphs. See batch.1.
  *
  * One loop: wait for stdin, or for the open batch's time to be up; copy what has come. */
+#include "common/library_pages.h"
 #include "common/options.h"
 #include "common/signals.h"
 #include "common/timestamp.h"
@@ -141,6 +142,7 @@ int main(int argc, char **argv)
                                     .stats = stats};
     struct progress progress = {.is_shown = options.shows_progress};
     progress_start(&progress, STDIN_FILENO);
+    library_pages_give_back();
     enum paragraphs_status status = run(&paragraphs, &progress, options.time_us);
     int code = finish(&paragraphs, status, &log);
     progress_finish(&progress, paragraphs.total_lines, paragraphs.total_bytes);

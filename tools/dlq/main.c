@@ -2,6 +2,7 @@
 #include "check.h"
 #include "dlq.h"
 
+#include "common/library_pages.h"
 #include "common/signals.h"
 
 #include <errno.h>
@@ -317,8 +318,10 @@ int main(int argc, char **argv)
     line_reader_init(&dlq.reader, STDIN_FILENO, dlq.settings.max_line);
     dlq.output.fd = output_open_nonblocking(STDOUT_FILENO, 1 << 16);
     int status = open_destination(&dlq, &arguments.kafka);
-    if (status == 0)
+    if (status == 0) {
+        library_pages_give_back();
         status = dlq_run(&dlq, signal_fd);
+    }
     if (dlq.published)
         log_info(&dlq.log, "published %llu messages", (unsigned long long)dlq.published);
     close_all(&dlq);

@@ -5,6 +5,7 @@
 #include "listen.h"
 #include "metrics.h"
 
+#include "common/library_pages.h"
 #include "common/options.h"
 #include "common/output.h"
 #include "common/signals.h"
@@ -180,6 +181,7 @@ static int serve(struct monitor *monitor, const struct options *options, const s
     } else {
         log_info(log, "listening on %s, port %u; reading %s", options->address.host, port,
                  options->common.stats_file);
+        library_pages_give_back();
         if (!http_run(server, stop_fd)) {
             log_error(log, "could not go on serving: %s", strerror(errno));
             status = EX_OSERR;

@@ -3,6 +3,7 @@
 #include "arguments.h"
 
 #include "check.h"
+#include "common/library_pages.h"
 #include "common/signals.h"
 
 #include <malloc.h>
@@ -107,8 +108,10 @@ static int open_and_run(struct consumer *consumer, struct arguments *arguments)
         return consumer->exit_code;
     consumer->out.fd = output_open_nonblocking(STDOUT_FILENO, PIPE_SIZE);
     bool is_group = consumer->options.group && consumer->options.partition_count == 0;
-    if (is_group ? group_join(consumer) : adhoc_assign(consumer))
+    if (is_group ? group_join(consumer) : adhoc_assign(consumer)) {
+        library_pages_give_back();
         consumer_run(consumer);
+    }
     return finish(consumer);
 }
 

@@ -3,6 +3,7 @@
  * behind the older one (see lane.h). A batch that fails is written again by writer.h, alone. */
 #include "stream.h"
 
+#include "common/library_pages.h"
 #include "common/timestamp.h"
 #include "connection.h"
 #include "lane.h"
@@ -252,6 +253,7 @@ void stream_store(struct sink *sink)
     enum verdict verdict = is_ready(sink) ? VERDICT_DONE : VERDICT_STOP;
     if (verdict == VERDICT_DONE)
         note_recovery(sink);
+    library_pages_give_back();
     while (verdict == VERDICT_DONE && await_work(sink)) {
         if (lane_is_over(&sink->older)) {
             verdict = settle(sink, NULL);
