@@ -462,8 +462,58 @@ values_of() { # TYPE
     json) lines '{"b": 1,"a":[null]}' '"s"' 12.0 ;;
     colour) lines '"red"' '"dark blue"' '"green"' '""' ;;
     percent) lines 5 0 101 '"x"' ;;
-    'numeric(8,3)') lines 1.5 12345.6789 99999.9994 99999.9996 -0.0005 '"NaN"' '"x"' '""' 1e4 '"1e-3"' true ;;
+    'numeric(8,3)') lines 1.5 12345.6789 99999.9994 99999.9996 -0.0005 '"NaN"' '"Infinity"' '"x"' '""' 1e4 '"1e-3"' true 1e-16383 && random_numbers 100 ;;
+    numeric) spelled_numbers && random_numbers 400 && endless_numbers ;;
+    amount) lines 0 0.01 -0.01 1000000.005 99999999.99 1e8 '"12.50"' '"NaN"' && random_numbers 50 ;;
     esac
+}
+
+# What may be written differently: zeros, exponents, blanks and signs.
+spelled_numbers() {
+    lines 0 -0 0.0 -0.00 0e5 0.0e5 0e-3 1 -1 10 100 1000 9999 10000 10001 99999999 100000000 100010001 \
+        1.50 0.1 0.01 0.001 0.0001 0.00001 0.00010001 -0.5 1.0001 1.00001 12345.6789 12345.67891 \
+        1e3 1E3 1e+3 1.5e-3 1.50e1 1.5E+20 1e-7 123456e-3 123456e-6 123456e-9 1000000e-3 1e0 1e-0 1e0000002 \
+        9007199254740993 0.1000000000000000055511151231257827 \
+        '"12.50"' '"  12.50 "' '"\t\n\r12.50\u000b\f"' '"\u0031\u0032"' '"+1"' '"-1"' '"007"' '"-007.70"' '".5"' '"-.5"' '"5."' '"5.e1"' '"+.5E-1"' \
+        '"NaN"' '"nan"' '" NaN "' '"Infinity"' '"-infinity"' '"+Infinity"' '"inf"' '"-INF"' '"+inf"' \
+        '""' '" "' '"x"' '"."' '"-"' '"+-1"' '"--1"' '"- 1"' '"1 2"' '"1,5"' '"1.2.3"' '"e5"' '"1e"' '"1e+"' '"1e5x"' '"1e5.0"' '"1e+-5"' \
+        '"-NaN"' '"+NaN"' '"infinit"' '"Infinity1"' '"NaN 1"' '"\u00a01"' '"1\u0663"' true false '[1]' '{"v":1}'
+}
+
+# The same ones each time: up to 40 digits on each side of the point, exponents, zeros in front and behind.
+random_numbers() { # HOW_MANY
+    awk -v count="$1" '
+        function digits(most,    text, length_left) {
+            text = ""
+            for (length_left = int(rand() * (most + 1)); length_left > 0; length_left--)
+                text = text (rand() < 0.4 ? 0 : int(rand() * 10))
+            return text
+        }
+        BEGIN {
+            srand(20261123)
+            while (count-- > 0) {
+                quote = rand() < 0.3 ? "\"" : ""
+                whole = digits(rand() < 0.5 ? 6 : 40)
+                fraction = rand() < 0.6 ? digits(rand() < 0.5 ? 4 : 40) : ""
+                if (!quote)
+                    sub(/^0+/, "", whole)
+                if (whole == "")
+                    whole = "0"
+                exponent = rand() < 0.4 ? (rand() < 0.5 ? "e" : "E") int(rand() * 90 - 45) : ""
+                print quote (rand() < 0.4 ? "-" : "") whole (fraction == "" ? "" : "." fraction) exponent quote
+            }
+        }'
+}
+
+# On both sides of numeric's limits: 131072 digits before the point and 16383 behind it.
+endless_numbers() {
+    row_of() { head -c "$2" /dev/zero | tr '\0' "$1"; } # DIGIT COUNT
+    lines "$(row_of 9 131072)" "$(row_of 9 131073)" "-$(row_of 1 131071).$(row_of 7 16383)" "0.$(row_of 3 16384)" \
+        "1.$(row_of 0 16383)" "1.$(row_of 0 16384)" "0.$(row_of 0 16382)1" "0.$(row_of 0 16383)1" \
+        "\"$(row_of 0 200000)1\"" "$(row_of 4 140000)e-8928" "0.$(row_of 0 20000)5e4000" "0.$(row_of 0 20000)5e40000" \
+        1e131071 9.99e131071 1e131072 -1e131072 1e-16383 1e-16384 15e-16384 0e-16383 0e-16384 0e131072 \
+        0e1073741822 0e1073741824 0e-1073741824 1e999999999 -1e999999999 1e-999999999 1e2147483648 1e-2147483649 \
+        1e9223372036854775808 1e99999999999999999999999 1e-99999999999999999999999
 }
 
 # What PostgreSQL's own input makes of the member v of each event in `events`: the row, or its SQLSTATE. By
@@ -511,10 +561,11 @@ compare_type() { # TYPE
 
 @test "pgsink: every type that has a binary form stores what PostgreSQL's own input would, or rejects with its SQLSTATE" {
     empty_schema
-    sql "CREATE TYPE colour AS ENUM ('red', 'dark blue'); CREATE DOMAIN percent AS int CHECK (VALUE <= 100)"
+    sql "CREATE TYPE colour AS ENUM ('red', 'dark blue'); CREATE DOMAIN percent AS int CHECK (VALUE <= 100);
+         CREATE DOMAIN money_amount AS numeric(10,2); CREATE DOMAIN amount AS money_amount CHECK (VALUE >= 0)"
     local type
     for type in uuid smallint int bigint real 'double precision' bool 'varchar(3)' 'char(4)' date timestamp \
-        jsonb json colour percent 'numeric(8,3)'; do
+        jsonb json colour percent numeric 'numeric(8,3)' amount; do
         compare_type "$type"
     done
 }
@@ -545,6 +596,31 @@ compare_type() { # TYPE
     lines '{"n":1,"v":45}' '{"n":2,"v":45.0}' '{"n":3,"v":4.5e1}' '{"n":4,"v":4.5}' '{"n":5,"v":4500e-2}' '{"n":6,"v":1e99999}' '{"n":7,"v":0e99999}' '{"n":8,"v":-0}' | sink
     assert_equal "$(rows 'n, v')" $'1|45\n2|45\n3|45\n5|45\n7|0\n8|0'
     assert_equal "$(rejects)" $'4 22P02\n6 22003'
+}
+
+@test "pgsink: numeric takes decimal numbers only, whatever the version of PostgreSQL and the format" {
+    local column
+    for column in '' ', a inet'; do # binary and text
+        table "n int, v numeric$column"
+        lines '{"n":1,"v":"1_000"}' '{"n":2,"v":"0x1F"}' '{"n":3,"v":"1e 5"}' '{"n":4,"v":"1e1_0"}' '{"n":5,"v":5}' \
+            '{"n":6,"v":1e131072}' '{"n":7,"v":"1\u00002"}' | sink
+        assert_exit 0
+        assert_equal "$(rows 'n, v')" '5|5'
+        assert_equal "$(rejects)" $'1 22P02\n2 22P02\n3 22P02\n4 22P02\n6 22003\n7 22P05'
+        assert_contains "$(jq -r .error.message out)" 'value overflows numeric format: 1e131072'
+    done
+}
+
+@test "pgsink: a table with numeric columns and domains over them goes by COPY BINARY" {
+    empty_schema
+    sql "CREATE DOMAIN amount AS numeric(10,2);
+         CREATE TABLE t (n int, v numeric, d amount DEFAULT 0.5, CHECK (current_query() LIKE '%(FORMAT binary)%'))"
+    lines '{"n":1,"v":1.50,"d":1.234}' '{"n":2,"v":"NaN"}' | sink
+    assert_exit 0
+    assert_equal "$(rows 'n, v, d')" $'1|1.50|1.23\n2|NaN|0.50'
+    sql 'ALTER TABLE t ADD a inet' # has no binary form here
+    lines '{"n":3,"v":1.50,"a":"::1"}' | sink
+    assert_equal "$(rejects)" '3 23514'
 }
 
 @test "pgsink: arrays" {

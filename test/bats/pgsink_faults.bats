@@ -265,6 +265,35 @@ crash_server() {
     end_well
 }
 
+# What a value becomes in a column that has another type when the event comes, by each way of writing.
+assert_follows() { # TYPE NEW-TYPE VALUE WANTED
+    local other=9 # another event's key
+    table "n int PRIMARY KEY, a $1"
+    [[ $way != staged ]] || sql 'INSERT INTO t VALUES (0)'
+    [[ $way != 'stage made later' ]] || other=0 # a duplicate
+    start_sink
+    batch_of 0 "{\"n\":0,\"a\":$3}" >&9
+    wait_for_ack 1
+    sql "ALTER TABLE t ALTER a TYPE $2"
+    { record 1 "{\"n\":$other,\"a\":$3}" && batch_of 2 "{\"n\":1,\"a\":$3}"; } >&9
+    wait_for_ack 3
+    end_well
+    rm pgsink.in
+    assert_equal "$1 to $2, $way: $(sql 'SELECT a FROM t WHERE n = 1')" "$1 to $2, $way: $4"
+}
+
+# The old type's bytes are a value of the new type too, another one.
+@test "pgsink: what was encoded for a column's old type is never taken for a value of its new type" {
+    local way
+    for way in direct staged 'stage made later'; do
+        assert_follows bigint numeric 7 7
+        assert_follows bigint 'double precision' 7 7
+        assert_follows 'double precision' bigint 7 7
+        assert_follows jsonb text '[1]' '[1]'
+        assert_follows uuid text '"00000000-0000-4000-8000-000000000001"' 00000000-0000-4000-8000-000000000001
+    done
+}
+
 @test "pgsink: the stage follows a table that changes" {
     table 'n int PRIMARY KEY, a int, b int'
     sql 'INSERT INTO t VALUES (1)'

@@ -5,7 +5,7 @@
 SECTIONS=(
     'own-ids|File to an empty table, events with random ids of their own|events'
     'derived-ids|File to an empty table, events without ids: derived, ordered by time|events'
-    'text-path|File to an empty table with a numeric column, which has no binary encoder|events'
+    'text-path|File to an empty table with an interval column, which has no binary encoder|events'
     'duplicates|Replay: all rows are in the table already|events'
     'poison|1 % of the events cannot be stored, or half (the peer is ourselves without them)|events'
     'read|Kafka to /dev/null as JSON envelopes|events'

@@ -106,7 +106,8 @@ prepare_tables() {
     say "making tables, and files for \\copy"
     sql "$(<"$ROOT/sql/schema.sql")"
     sql 'CREATE TABLE replayed (LIKE agent_actions INCLUDING ALL)'
-    sql 'CREATE TABLE text_path (LIKE agent_actions INCLUDING ALL, duration numeric)'
+    # What it says does not matter here: an interval without a unit is in seconds.
+    sql 'CREATE TABLE text_path (LIKE agent_actions INCLUDING ALL, duration interval)'
     if is_chosen own-ids duplicates pipeline; then
         make_rows own agent_actions own
     fi

@@ -21,6 +21,7 @@ enum {
     OID_DATE = 1082,
     OID_TIMESTAMP = 1114,
     OID_TIMESTAMPTZ = 1184,
+    OID_NUMERIC = 1700,
     OID_UUID = 2950,
     OID_JSONB = 3802,
 };
@@ -210,6 +211,7 @@ static const struct encoder encoders[] = {
     {OID_INT8, "bigint", encode_int8, text_int8},
     {OID_FLOAT4, "real", encode_float4, text_float4},
     {OID_FLOAT8, "double precision", encode_float8, text_float8},
+    {OID_NUMERIC, "numeric", encode_numeric, text_numeric},
     {OID_TIMESTAMPTZ, "timestamp with time zone", encode_timestamp, text_timestamp},
     {OID_TIMESTAMP, "timestamp without time zone", encode_timestamp, text_timestamp},
     {OID_DATE, "date", encode_date, text_date},

@@ -56,6 +56,10 @@ bool encode_float4(struct encoding *e);
 bool text_float8(struct encoding *e);
 bool text_float4(struct encoding *e);
 
+/* encode_numeric.c */
+bool encode_numeric(struct encoding *e);
+bool text_numeric(struct encoding *e);
+
 /* encode_times.c */
 bool encode_timestamp(struct encoding *e);
 bool text_timestamp(struct encoding *e);

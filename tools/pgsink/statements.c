@@ -10,6 +10,28 @@ static void append_columns(struct buffer *out, const struct sink *sink, const st
     }
 }
 
+/* Binary fields can pass for another type's: the bytes of the bigint 7 are those of the numeric 0.0000000.
+ * COPY has locked the table until the transaction ends, so behind it is the place to ask whether the columns
+ * have the types that the rows were encoded for. No row if so; else an error of class 22, from concat() so
+ * that it is not computed beforehand. */
+static void append_check_of_types(struct buffer *out, const char *target, const struct sink *sink,
+                                  const struct batch *batch)
+{
+    size_t count;
+    const size_t *active = mapping_active(sink->mapping, &count);
+    buffer_append_string(out, "; SELECT concat('a column has another type')::int WHERE ");
+    for (size_t i = 0; i < batch->column_count; i++) {
+        const struct column *column = &sink->table->columns[active[i]];
+        buffer_append_string(out, i ? " OR pg_typeof((NULL::" : "pg_typeof((NULL::");
+        buffer_append_string(out, target);
+        buffer_append_string(out, ").");
+        buffer_append_string(out, column->quoted);
+        buffer_append_string(out, ") <> '");
+        buffer_append_int(out, column->type);
+        buffer_append_string(out, "'::oid");
+    }
+}
+
 static void append_copy(struct buffer *out, const char *target, const struct sink *sink,
                         const struct batch *batch)
 {
@@ -19,6 +41,8 @@ static void append_copy(struct buffer *out, const char *target, const struct sin
     append_columns(out, sink, batch);
     buffer_append_string(out,
                          batch->format == FORMAT_BINARY ? ") FROM STDIN (FORMAT binary)" : ") FROM STDIN");
+    if (batch->format == FORMAT_BINARY)
+        append_check_of_types(out, target, sink, batch);
     buffer_append_char(out, '\0');
 }
 

@@ -16,7 +16,7 @@ static const char column_query[] =
     "     WHERE s.classid = 'pg_class'::regclass AND s.refclassid = 'pg_class'::regclass"
     "     AND s.refobjid = a.attrelid AND s.refobjsubid = a.attnum AND s.deptype = 'i')"
     "    ELSE coalesce(pg_get_expr(d.adbin, d.adrelid), pg_get_expr(own.typdefaultbin, 0)) END,"
-    "  format_type(a.atttypid, -1)"
+    "  format_type(a.atttypid, -1), a.atttypid"
     " FROM target JOIN pg_attribute a ON a.attrelid = target.oid JOIN pg_type own ON own.oid = a.atttypid"
     " JOIN base ON base.attnum = a.attnum AND base.typbasetype = 0 JOIN pg_type t ON t.oid = base.oid"
     " LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
@@ -146,6 +146,7 @@ static bool read_column(PGconn *connection, const PGresult *result, int row, str
         .quoted = copy_field(result, row, 1),
         .type_name = copy_field(result, row, 2),
         .cast_name = copy_field(result, row, 8),
+        .type = (Oid)strtoul(PQgetvalue(result, row, 9), NULL, 10),
         .encoder = encoder_for(type, PQgetvalue(result, row, 4)[0], PQgetvalue(result, row, 5)[0]),
         .is_uuid = type == 2950,
         .is_json = type == 114 || type == 3802,

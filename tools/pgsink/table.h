@@ -18,6 +18,7 @@ struct column {
     char *quoted;    /* as an SQL identifier */
     char *type_name; /* as SQL spells it, for messages */
     char *cast_name; /* without the length or precision: an explicit cast to varchar(10) cuts silently */
+    Oid type;        /* its own, which may be a domain; the encoder is that of the base type */
     const struct encoder *encoder;
     bool is_uuid, is_json;
     bool is_not_null;
