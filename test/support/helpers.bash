@@ -145,18 +145,24 @@ make_fifo() { # NAME
 # POSTGRES_DATABASE from then on. The schema is loaded once a run, into a template.
 fresh_database() {
     local template=agent_actions_template
-    [[ -n $(PGDATABASE=postgres sql "SELECT 1 FROM pg_database WHERE datname = '$template'") ]] ||
-        make_template "$template" || return
+    has_database "$template" || make_template "$template" || return
     empty_database "$template"
 }
 
-# Made under another name and renamed, so that it is whole as soon as it is there.
+has_database() { # NAME
+    [[ -n $(PGDATABASE=postgres sql "SELECT 1 FROM pg_database WHERE datname = '$1'") ]]
+}
+
+# Made under another name and renamed, so that it is whole as soon as it is there. Another file's tests may be
+# the first to have it.
 make_template() { # NAME
     local unfinished
     unfinished=$(unique unfinished)
     PGDATABASE=postgres sql "CREATE DATABASE \"$unfinished\"" &&
         PGDATABASE=$unfinished psql -Xq -v ON_ERROR_STOP=1 -f "$ROOT/sql/schema.sql" &&
-        PGDATABASE=postgres sql "ALTER DATABASE \"$unfinished\" RENAME TO $1"
+        PGDATABASE=postgres sql "ALTER DATABASE \"$unfinished\" RENAME TO $1" && return
+    PGDATABASE=postgres sql "DROP DATABASE IF EXISTS \"$unfinished\""
+    has_database "$1"
 }
 
 # A database of the test's own without our schema: for tables of other shapes.
