@@ -41,13 +41,13 @@ bad_event() { # CORRELATION_ID (as JSON has it)
     wait_until '[[ $(count_rows) == 1 ]]'
     background locker psql -Xqc "SET application_name = 'locker'" -c 'BEGIN' -c 'LOCK agent_actions' -c 'SELECT pg_sleep(60)'
     wait_until "[[ \$(sql \"SELECT count(*) FROM pg_locks WHERE relation = 'agent_actions'::regclass AND granted AND mode = 'AccessExclusiveLock'\") == 1 ]]"
-    events 10 >&9 && echo >&9
+    events 10 --seed 2 >&9 && echo >&9
     wait_until "grep -Eq '^$TIME - pgsink - ERROR - Batch processing failed: .*lock timeout.*; trying again$' sink.log"
     sql "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'locker'" >/dev/null
     exec 9>&-
     await sink
     assert_status 0
-    assert_equal "$(count_rows)" 10
+    assert_equal "$(count_rows)" 11
 }
 
 # Each line a JSON object of its own, with the four members.
