@@ -46,6 +46,7 @@ CONTENDERS=(
     'pipeline|two_fixed_pipelines|own|agent_actions|two pipelines, two partitions each by -p'
     'pipeline-derived|copy|derived|agent_actions|psql \copy of ready-made rows'
     'pipeline-derived|pipeline_1000|derived|agent_actions|one pipeline, batch -n 1000'
+    'pipeline-derived|two_fixed_pipelines|derived|agent_actions|two pipelines, two partitions each by -p'
     'peers|kcat_jq_psql|own|agent_actions|kcat | jq | psql \copy, no guarantee'
     'peers|pipeline_1000|own|agent_actions|one pipeline, batch -n 1000'
     'peers|python|own|agent_actions|plain Python consumer, batches of 100'
