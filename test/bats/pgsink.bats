@@ -1233,3 +1233,17 @@ check_alone() { # MEMBERS SQLSTATE [OPTION...]
     lines '{"n":1}' | sink
     assert_equal "$(<log)" ""
 }
+
+@test "pgsink: input that comes faster than it is stored stays where it is, however small the batches are" {
+    local start peak
+    table 'n int, filler text'
+    awk -v filler="$(head -c 1000 /dev/zero | tr '\0' x)" 'BEGIN {
+        for (n = 1; n <= 40000; n++) print "{\"n\":" n ",\"filler\":\"" filler "\"}" }' >events
+    head -n 10 events | took usage pgsink -T t --max-rows 10 >out
+    read -r _ _ start <usage
+    sql 'TRUNCATE t'
+    took usage pgsink -T t --max-rows 10 <events >out
+    assert_equal "$(count_rows t)" 40000
+    read -r _ _ peak <usage
+    ((peak - start < 10000)) || { echo "$((peak - start)) KB of 40 MB are held" && false; }
+}

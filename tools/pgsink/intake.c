@@ -66,6 +66,11 @@ void intake_take(struct intake *intake, struct batch *batch, struct mapping *map
 
 void intake_read(struct intake *intake, struct batch *batch, struct mapping *mapping)
 {
+    /* A new batch is filled with what is here first: were something read for each, input that comes faster
+     * than it is stored would gather in the reader. */
+    intake_take(intake, batch, mapping);
+    if (!intake_wants_more(intake, batch))
+        return;
     ssize_t got = line_reader_fill(&intake->reader);
     if (got < 0) {
         if (errno == EINTR || errno == EAGAIN)
