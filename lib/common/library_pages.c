@@ -1,14 +1,30 @@
 #include "common/library_pages.h"
 
 #include <link.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* Whether its code was changed when it was loaded: then it is not as in the file. */
+static bool has_text_relocations(const struct dl_phdr_info *object)
+{
+    for (size_t i = 0; i < object->dlpi_phnum; i++) {
+        if (object->dlpi_phdr[i].p_type != PT_DYNAMIC)
+            continue;
+        const ElfW(Dyn) *at = (const ElfW(Dyn) *)(object->dlpi_addr + object->dlpi_phdr[i].p_vaddr);
+        for (; at->d_tag != DT_NULL; at++)
+            if (at->d_tag == DT_TEXTREL || (at->d_tag == DT_FLAGS && at->d_un.d_val & DF_TEXTREL))
+                return true;
+    }
+    return false;
+}
+
 static int give_back(struct dl_phdr_info *object, size_t size, void *page_size)
 {
     (void)size;
-    if (!object->dlpi_name || !*object->dlpi_name) /* the program itself */
+    bool is_program = !object->dlpi_name || !*object->dlpi_name;
+    if (is_program || has_text_relocations(object))
         return 0;
     uintptr_t mask = *(const uintptr_t *)page_size - 1;
     for (size_t i = 0; i < object->dlpi_phnum; i++) {

@@ -9,7 +9,8 @@
 #define COMMON_LIBRARY_PAGES_H
 
 /* To be called once, when all is open and the work begins. Leaves the program's own pages alone (a debugger's
- * breakpoints are in them), and all that can be written. It cannot fail: at worst nothing is given back. */
+ * breakpoints are in them), and all that can be written. Breakpoints and probes that were set in a library
+ * before are gone. It cannot fail: at worst nothing is given back. */
 void library_pages_give_back(void);
 
 #endif

@@ -986,6 +986,21 @@ check_alone() { # MEMBERS SQLSTATE [OPTION...]
     assert_contains "$(<log)" "needs a primary key"
 }
 
+@test "pgsink: without temporary tables a batch takes a few transaction ids, not one a row, and is checked as a whole" {
+    empty_database
+    sql "CREATE TABLE t (n int PRIMARY KEY, parent int REFERENCES t DEFERRABLE INITIALLY DEFERRED);
+         REVOKE TEMP ON DATABASE \"$PGDATABASE\" FROM PUBLIC; INSERT INTO t VALUES (1)"
+    make_role ALL
+    # Each row refers to the one behind it; the first one is there already.
+    awk 'BEGIN { for (n = 1; n <= 500; n++) printf "{\"n\":%d,\"parent\":%s}\n", n, n < 500 ? n + 1 : "null" }' |
+        PGUSER=$ROLE sink
+    assert_exit 0
+    assert_equal "$(rejects)" ""
+    assert_equal "$(count_rows t) $(counter rows_duplicate)" "500 1"
+    assert_equal "$(rows 'count(DISTINCT xmin::text) < 10' t)" t
+    drop_role
+}
+
 @test "pgsink --on-conflict error: a key that is there is a reject" {
     table 'n int PRIMARY KEY'
     sql 'INSERT INTO t VALUES (2)'

@@ -83,14 +83,17 @@ static bool is_of_rows(const unsigned char *tag)
     return false;
 }
 
-/* Whether the server's messages tell of rows that were committed: a command's tag, then 'idle', not within a
- * transaction. https://www.postgresql.org/docs/current/protocol-message-formats.html */
+/* Whether the server's messages tell of rows that were committed: a command's tag and no error behind it,
+ * then 'idle', not within a transaction.
+ * https://www.postgresql.org/docs/current/protocol-message-formats.html */
 static bool tells_of_commit(const unsigned char *bytes, size_t len)
 {
     bool has_rows = false;
     for (size_t at = 0; at + 6 <= len; at += 1 + big_endian(bytes + at + 1)) {
         if (bytes[at] == 'C')
-            has_rows = is_of_rows(bytes + at + 5);
+            has_rows = has_rows || is_of_rows(bytes + at + 5);
+        else if (bytes[at] == 'E')
+            has_rows = false;
         else if (bytes[at] == 'Z' && has_rows && bytes[at + 5] == 'I')
             return true;
     }

@@ -20,8 +20,7 @@ void trials_add(struct trials *trials, struct run run, bool is_by_row)
         trials->capacity = trials->capacity ? trials->capacity * 2 : 32;
         trials->items = xreallocarray(trials->items, trials->capacity, sizeof *trials->items);
     }
-    trials->items[trials->count++] =
-        (struct trial){run, trials->must_be_by_row || (trials->may_be_by_row && is_by_row)};
+    trials->items[trials->count++] = (struct trial){run, trials->may_be_by_row && is_by_row};
 }
 
 static struct run part(struct run run, size_t from, size_t to)

@@ -14,12 +14,12 @@
 
 struct trial {
     struct run run;
-    bool is_by_row; /* else by COPY */
+    bool is_by_row; /* each with its own end; else all as one */
 };
 
-/* Zero but for the two settings, these are no trials. */
+/* Zero but for the setting, these are no trials. */
 struct trials {
-    bool may_be_by_row, must_be_by_row;
+    bool may_be_by_row;
     unsigned close_bad;  /* bad rows in a row that COPY has found, each close behind the one before */
     struct trial *items; /* the next one is the last */
     size_t count, capacity;

@@ -1,10 +1,11 @@
-/* put.h - the three ways in which a run of rows reaches the server.
+/* put.h - the ways in which a run of rows reaches the server.
  *
  *   put_direct   COPY into the table itself
  *   put_staged   COPY into a temporary stage, then INSERT … SELECT … ON CONFLICT
- *   put_rows     INSERT row by row; needs no temporary table
+ *   put_single   INSERT … ON CONFLICT of each row, in libpq's pipeline mode; needs no temporary table
+ *   put_rows     the same, each row under a savepoint
  *
- * The first two are one attempt that succeeds or fails as a whole; of the third each row has its own end.
+ * The first three are one attempt that succeeds or fails as a whole; of the last each row has its own end.
  * The caller owns the transaction.
  */
 #ifndef PGSINK_PUT_H
@@ -15,6 +16,7 @@
 
 struct put_result put_direct(struct sink *sink, struct run run);
 struct put_result put_staged(struct sink *sink, struct run run);
+struct put_result put_single(struct sink *sink, struct run run);
 
 /* Within a transaction that has a savepoint `run`: it is behind all that was stored when this returns, and
  * constraints are checked at once from then on. rows[i] becomes what came of the run's row i, for the caller

@@ -1,5 +1,6 @@
-/* Row by row in libpq's pipeline mode, each row under a savepoint, with no trip to the server and back for
- * any of them: every row is a segment up to a Sync,
+/* Row by row in libpq's pipeline mode, with no trip to the server and back for any row. put_single() sends
+ * the INSERTs and nothing else: the first bad row ends the run. put_rows() has each row under a savepoint,
+ * which costs a transaction id each: every row is a segment up to a Sync,
  *
  *   ROLLBACK TO SAVEPOINT run; INSERT; RELEASE SAVEPOINT run; SAVEPOINT run
  *
@@ -16,6 +17,8 @@
 #define RELEASE "pgsink_release"
 #define SAVE "pgsink_save"
 
+/* Rows whose results are read before more are sent: more would only fill libpq's buffers. */
+#define SINGLE_ROWS 256
 /* So many bytes of rows may wait in libpq. */
 #define UNSENT ((size_t)64 * 1024)
 
@@ -74,16 +77,21 @@ static bool send_opening(PGconn *connection, const char *insert)
            PQpipelineSync(connection);
 }
 
-static bool send_row(PGconn *connection, size_t column_count, const struct parameters *parameters)
+static bool send_insert(PGconn *connection, size_t column_count, const struct parameters *parameters)
 {
-    return send_prepared(connection, UNDO) &&
-           PQsendQueryPrepared(connection, "", (int)column_count, parameters->values, parameters->lengths,
-                               parameters->formats, 0) &&
+    return PQsendQueryPrepared(connection, "", (int)column_count, parameters->values, parameters->lengths,
+                               parameters->formats, 0) == 1;
+}
+
+static bool send_guarded(PGconn *connection, size_t column_count, const struct parameters *parameters)
+{
+    return send_prepared(connection, UNDO) && send_insert(connection, column_count, parameters) &&
            send_prepared(connection, RELEASE) && send_prepared(connection, SAVE) &&
            PQpipelineSync(connection);
 }
 
-static bool send_rows(struct sink *sink, struct run run)
+/* The opening and the rows; the caller ends them with a Sync. */
+static bool send_rows(struct sink *sink, struct run run, bool is_guarded)
 {
     size_t columns = run.batch->column_count, unsent = 0;
     cleanup_buffer struct buffer insert = {0};
@@ -91,11 +99,12 @@ static bool send_rows(struct sink *sink, struct run run)
     struct parameters parameters = {.values = xcalloc(columns, sizeof *parameters.values),
                                     .lengths = xcalloc(columns, sizeof *parameters.lengths),
                                     .formats = xcalloc(columns, sizeof *parameters.formats)};
-    bool is_sent = send_opening(sink->connection, insert.data);
+    bool is_sent = is_guarded ? send_opening(sink->connection, insert.data)
+                              : PQsendPrepare(sink->connection, "", insert.data, 0, NULL) == 1;
     for (size_t i = 0; is_sent && i < run.count; i++) {
         const struct entry *entry = &run.batch->entries[run.entries[i]];
         set_parameters(&parameters, run.batch, entry);
-        is_sent = send_row(sink->connection, columns, &parameters);
+        is_sent = (is_guarded ? send_guarded : send_insert)(sink->connection, columns, &parameters);
         unsent += entry->row_len;
         if (is_sent && unsent > UNSENT) {
             is_sent = connection_flush(sink);
@@ -106,9 +115,12 @@ static bool send_rows(struct sink *sink, struct run run)
     free(parameters.lengths);
     free(parameters.formats);
     buffer_free(&parameters.texts);
-    /* The last row may be a bad one. */
-    return is_sent && send_prepared(sink->connection, UNDO) && PQpipelineSync(sink->connection) &&
-           connection_flush(sink);
+    return is_sent;
+}
+
+static bool send_end(struct sink *sink)
+{
+    return PQpipelineSync(sink->connection) && connection_flush(sink);
 }
 
 static void count(PGresult *result, struct put_result *row)
@@ -168,15 +180,63 @@ static bool take_rows(struct sink *sink, size_t row_count, struct put_result *ro
     return is_alive && take_others(sink, 1, error) && take_sync(sink);
 }
 
+/* `result` gets the first row's fault, with the row's number, or what all have come to. */
+static bool take_single(struct sink *sink, size_t row_count, size_t rows_before, struct put_result *result)
+{
+    struct put_result prepared = {0};
+    bool is_alive = take(sink, &prepared);
+    if (prepared.message)
+        *result = prepared;
+    for (size_t i = 0; is_alive && i < row_count; i++) {
+        struct put_result row = {0};
+        is_alive = take(sink, &row);
+        result->inserted += row.inserted;
+        result->updated += row.updated;
+        if (row.message && !result->message) {
+            *result = row;
+            result->row = rows_before + i + 1;
+            result->is_row_certain = true;
+        } else {
+            put_result_clear(&row);
+        }
+    }
+    return is_alive && take_sync(sink);
+}
+
+/* After something else than a row's fault: where the connection is not lost, nobody knows what it is at. */
+static void give_up(struct sink *sink, struct put_result *error)
+{
+    if (!error->message)
+        put_result_take_error(error, sink->connection, NULL);
+    connection_close(sink);
+}
+
+struct put_result put_single(struct sink *sink, struct run run)
+{
+    struct put_result result = {0};
+    bool is_alive = PQenterPipelineMode(sink->connection) == 1;
+    for (size_t done = 0; is_alive && done < run.count && !result.message; done += SINGLE_ROWS) {
+        size_t left = run.count - done;
+        struct run stretch = {run.batch, run.entries + done, left < SINGLE_ROWS ? left : SINGLE_ROWS};
+        is_alive = send_rows(sink, stretch, false) && send_end(sink) &&
+                   take_single(sink, stretch.count, done, &result);
+    }
+    stats_add(sink->stats, COUNTER_rows_single, run.count);
+    if (!is_alive || !PQexitPipelineMode(sink->connection))
+        give_up(sink, &result);
+    result.is_ok = !result.message;
+    return result;
+}
+
 bool put_rows(struct sink *sink, struct run run, struct put_result *rows, struct put_result *error)
 {
     stats_add(sink->stats, COUNTER_rows_single, run.count);
-    bool is_alive = PQenterPipelineMode(sink->connection) && send_rows(sink, run) &&
+    /* The last row may be a bad one. */
+    bool is_alive = PQenterPipelineMode(sink->connection) && send_rows(sink, run, true) &&
+                    send_prepared(sink->connection, UNDO) && send_end(sink) &&
                     take_rows(sink, run.count, rows, error) && PQexitPipelineMode(sink->connection);
     if (is_alive)
         return !error->message;
-    if (!error->message)
-        put_result_take_error(error, sink->connection, NULL);
-    connection_close(sink); /* where it is not lost, nobody knows what it is at */
+    give_up(sink, error);
     return false;
 }

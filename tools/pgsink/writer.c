@@ -13,9 +13,16 @@
 /* An error that nobody has classified is taken for a passing one so often. */
 #define UNKNOWN_RETRIES 3
 
-static struct put_result copy(struct sink *sink, struct run run)
+static struct put_result put(struct sink *sink, struct run run)
 {
-    return sink->mode == MODE_STAGED ? put_staged(sink, run) : put_direct(sink, run);
+    switch (sink->mode) {
+    case MODE_STAGED:
+        return put_staged(sink, run);
+    case MODE_SINGLE:
+        return put_single(sink, run);
+    default:
+        return put_direct(sink, run);
+    }
 }
 
 static enum sqlstate_class classify(const struct sink *sink, const struct put_result *result)
@@ -150,11 +157,12 @@ static void leave_direct(struct sink *sink)
 #define CHECK_NOW "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED; "
 #define KEEP "RELEASE SAVEPOINT run; SAVEPOINT run"
 
-/* One run of a careful batch by COPY. VERDICT_RETRY with *error filled: the transaction is beyond saving. */
+/* One run of a careful batch as a whole. VERDICT_RETRY with *error filled: the transaction is beyond saving.
+ */
 static enum verdict write_run(struct sink *sink, struct batch *batch, struct trials *trials, struct run run,
                               struct write_counts *counts, struct put_result *error)
 {
-    struct put_result result = copy(sink, run);
+    struct put_result result = put(sink, run);
     bool needs_room = sink->mode == MODE_STAGED && trials->count > 0;
     if (result.is_ok &&
         run_statement(sink, needs_room ? CHECK_NOW "TRUNCATE " STAGE "; " KEEP : CHECK_NOW KEEP, &result) ==
@@ -275,8 +283,7 @@ static enum verdict write_carefully(struct sink *sink, struct run all, struct ba
                                     const struct put_result *refused, struct write_counts *counts)
 {
     struct put_result error = {0};
-    struct trials trials = {.may_be_by_row = sink->mode == MODE_SINGLE || sink->table->can_split,
-                            .must_be_by_row = sink->mode == MODE_SINGLE};
+    struct trials trials = {.may_be_by_row = sink->table->can_split};
     enum write_mode mode = sink->mode;
     enum verdict verdict = make_stage(sink);
     if (verdict != VERDICT_DONE)

@@ -1,4 +1,4 @@
-/* writer.h - writes a batch: a small machine over the three ways of put.h.
+/* writer.h - writes a batch: a small machine over the ways of put.h.
  *
  *   direct   one COPY into the table, a transaction by itself: nearly all batches end here.
  *   staged   once a COPY met a key that is there already, through the stage; back to direct when
@@ -6,7 +6,7 @@
  *   single   row by row, where the role may not make temporary tables.
  *
  * A batch with a bad row is written carefully: in one transaction, run by run, each under a savepoint.
- * narrow.h says which rows are tried next, and whether by COPY or row by row.
+ * narrow.h says which rows are tried next, and whether as one or row by row.
  */
 #ifndef PGSINK_WRITER_H
 #define PGSINK_WRITER_H
