@@ -32,10 +32,6 @@ assert_output_is() { # FORMAT of printf
     cmp batch.out expected
 }
 
-counter() { # NAME
-    healthd --once | jq ".pipelines[0].counters.$1"
-}
-
 # ---- where a batch ends
 
 @test "batch -n 2: a blank line ends a batch after two lines, and after the last ones" {

@@ -64,10 +64,6 @@ lines_are() { # N: so many lines have come
     wait_until "((\$(wc -l <kcat.out) >= $1))"
 }
 
-counter() { # NAME
-    healthd --once --stats stats | jq ".pipelines[0].counters.$1"
-}
-
 # What the group has committed of a partition; "-" if nothing.
 committed() { # [PARTITION]
     group_offsets "$GROUP" "$TOPIC" | awk -v partition="${1:-0}" '$1 == partition { print $2 }'
@@ -657,7 +653,7 @@ CASES
     produce_numbers 5
     start_with_acks -e --stats stats
     lines_are 5
-    wait_until '[[ $(counter draining) == 1 ]]' # it has seen the ends of all partitions
+    wait_until '[[ $(counter draining stats) == 1 ]]' # it has seen the ends of all partitions
     ack 5
     exec 9>&-
     await kcat
@@ -672,7 +668,7 @@ CASES
     signal reader STOP
     background kcat kcat-actions -v -b "$KAFKA_BROKERS" -t "$TOPIC" --bare -e --drain-timeout 100ms --stats stats 9>&-
     exec 9>&-
-    wait_until '[[ $(healthd --once --stats stats | jq ".pipelines[0].counters.draining") == 1 ]]'
+    wait_until '[[ $(counter draining stats) == 1 ]]'
     wait_until '! is_running kcat' 2 || true
     signal reader CONT
     await kcat
@@ -710,14 +706,14 @@ CASES
         -X max.poll.interval.ms=7000 -X session.timeout.ms=6000 -X heartbeat.interval.ms=500 \
         -X queued.max.messages.kbytes=1024 -X fetch.message.max.bytes=262144 9>&-
     exec 9>&-
-    wait_until '[[ $(counter records_consumed) -gt 0 ]]'
+    wait_until '[[ $(counter records_consumed stats) -gt 0 ]]'
     local stopped
     stopped=$(now_ms)
-    wait_until '[[ $(counter pauses) == 1 ]]'
+    wait_until '[[ $(counter pauses stats) == 1 ]]'
     # Longer than max.poll.interval.ms: the group would have thrown out who does not poll.
     wait_until "((\$(now_ms) - $stopped > 9000))"
-    assert_equal "$(counter partitions_lost)" 0
-    assert_equal "$(counter partitions_assigned)" 4
+    assert_equal "$(counter partitions_lost stats)" 0
+    assert_equal "$(counter partitions_assigned stats)" 4
     local kilobytes
     kilobytes=$(awk '/^VmHWM/ { print $2 }' "/proc/$(pid_of kcat)/status")
     ((kilobytes < 24576)) || { printf '%s kB\n' "$kilobytes" >&2 && return 1; }
@@ -740,10 +736,10 @@ CASES
     background kcat kcat-actions -b "$KAFKA_BROKERS" -t "$TOPIC" -g "$GROUP" --stats stats --bare \
         -X queued.max.messages.kbytes=2048 -X fetch.message.max.bytes=262144 9>&-
     exec 9>&-
-    wait_until '[[ $(counter pauses) == 1 ]]'
+    wait_until '[[ $(counter pauses stats) == 1 ]]'
     # What was read and is in the pipe or waits for it: half a megabyte, a record, and a pipe of 1 MB.
     local consumed
-    consumed=$(counter bytes_consumed)
+    consumed=$(counter bytes_consumed stats)
     ((consumed > 0 && consumed < 2500000)) || { printf '%s bytes\n' "$consumed" >&2 && return 1; }
     signal reader CONT
     wait_until '(($(wc -l <reader.out) == 40))' 30

@@ -5,21 +5,12 @@
 bats_require_minimum_version 1.5.0
 load ../support/helpers
 
-# One database for the file, its schema made anew for each test: a database a test would take half the time.
-setup_file() {
-    empty_database
-    FILE_DATABASE=$PGDATABASE
-    export FILE_DATABASE
-}
-teardown_file() {
-    # shellcheck disable=SC2034 # drop_database reads it
-    DATABASE_MADE=$FILE_DATABASE
-    drop_database
-}
+setup_file() { make_file_database; }
+teardown_file() { drop_file_database; }
 
 setup() {
     helpers_setup
-    export PGDATABASE=$FILE_DATABASE
+    use_file_database
     export AGENT_ACTIONS_STATS=$BATS_TEST_TMPDIR/stats
 }
 teardown() {
@@ -115,10 +106,6 @@ wait_until_blocked() {
 # The values of t in order, a row a line.
 rows() { # COLUMNS [TABLE]
     sql "SELECT $1 FROM ${2:-t}"
-}
-
-counter() { # NAME
-    healthd --once --stats "$AGENT_ACTIONS_STATS" | jq ".pipelines[0].counters.$1"
 }
 
 # Of the rejects in `out`: payload's member n and the error's SQLSTATE.

@@ -47,10 +47,6 @@ batch_of() { # OFFSET PAYLOAD
     record "$@" && echo
 }
 
-counter() { # NAME
-    healthd --once --stats "$AGENT_ACTIONS_STATS" | jq ".pipelines[0].counters.$1"
-}
-
 wait_for_ack() { # NEXT
     wait_until "[[ \$(tail -n 1 pgsink.out | jq -c '.ack[0].next') == $1 ]]" 15
 }

@@ -39,10 +39,6 @@ records() { # FROM TO
     seq "$1" "$2" | awk '{ printf "{\"topic\":\"x\",\"partition\":0,\"offset\":%d,\"key\":null,\"payload\":{\"n\":%d}}\n", $1, $1 }'
 }
 
-counter() { # NAME
-    healthd --once --stats "$AGENT_ACTIONS_STATS" | jq ".pipelines[0].counters.$1"
-}
-
 # Starts pgsink on the file `input`, ten rows a transaction.
 start_sink() { # [OPTION...]
     cp input pgsink.in

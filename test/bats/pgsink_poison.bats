@@ -4,20 +4,12 @@
 bats_require_minimum_version 1.5.0
 load ../support/helpers
 
-setup_file() {
-    empty_database
-    FILE_DATABASE=$PGDATABASE
-    export FILE_DATABASE
-}
-teardown_file() {
-    # shellcheck disable=SC2034 # drop_database reads it
-    DATABASE_MADE=$FILE_DATABASE
-    drop_database
-}
+setup_file() { make_file_database; }
+teardown_file() { drop_file_database; }
 
 setup() {
     helpers_setup
-    export PGDATABASE=$FILE_DATABASE
+    use_file_database
     export AGENT_ACTIONS_STATS=$BATS_TEST_TMPDIR/stats
     sql 'SET client_min_messages = error; DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public;
          GRANT ALL ON SCHEMA public TO PUBLIC'
@@ -87,10 +79,6 @@ sink() { # [OPTION...]
 
 rejects() {
     jq -r 'select(.error) | "\(.payload.n) \(.error.sqlstate)"' out
-}
-
-counter() { # NAME
-    healthd --once --stats "$AGENT_ACTIONS_STATS" | jq ".pipelines[0].counters.$1"
 }
 
 assert_as_expected() {

@@ -135,6 +135,11 @@ stop() { # NAME [SIGNAL] [SECONDS]
     signal "$1" "${2:-TERM}" && await "$1" "${3:-30}"
 }
 
+# A counter of the first pipeline, by its name in `healthd --once`.
+counter() { # NAME [STATS_FILE]
+    healthd --once --stats "${2:-$AGENT_ACTIONS_STATS}" | jq ".pipelines[0].counters.$1"
+}
+
 make_fifo() { # NAME
     mkfifo -m 600 "$BATS_TEST_TMPDIR/$1" && printf '%s\n' "$BATS_TEST_TMPDIR/$1"
 }
@@ -172,6 +177,21 @@ empty_database() { # [TEMPLATE]
     PGDATABASE=postgres sql "CREATE DATABASE \"$name\" TEMPLATE ${1:-template1}" || return
     export PGDATABASE=$name POSTGRES_DATABASE=$name
     DATABASE_MADE=$name
+}
+
+# One database for a whole bats file, where one for each test would take half the time: the first and the last
+# are for setup_file and teardown_file, the other is for setup.
+make_file_database() {
+    empty_database && export FILE_DATABASE=$PGDATABASE
+}
+
+use_file_database() {
+    export PGDATABASE=$FILE_DATABASE POSTGRES_DATABASE=$FILE_DATABASE
+}
+
+drop_file_database() {
+    DATABASE_MADE=$FILE_DATABASE
+    drop_database
 }
 
 drop_database() {

@@ -84,7 +84,7 @@ teardown() {
     events 100 --seed 3 >events.ndjson
     batch --stats stats <events.ndjson | pgsink --stats stats
     assert_equal "$(healthd --once --stats stats | jq '.messages_inserted')" 100
-    assert_equal "$(healthd --once --stats stats | jq '.pipelines[0].counters.lines_batched')" 100
+    assert_equal "$(counter lines_batched stats)" 100
 }
 
 # ---- what is wrong

@@ -37,10 +37,6 @@ lines_are() { # N: so many lines have come
     wait_until "((\$(wc -l <kcat.out) >= $1))"
 }
 
-counter() { # STATS_FILE NAME
-    healthd --once --stats "$1" | jq ".pipelines[0].counters.$2"
-}
-
 # ---- groups
 
 @test "two members share the partitions; when one leaves, the other goes on from its commits" {
@@ -51,7 +47,7 @@ counter() { # STATS_FILE NAME
     wait_until '(($(wc -l <first.out) == 40))'
     background second kcat-actions -b "$KAFKA_BROKERS" -t "$TOPIC" -g "$GROUP" --commit-on-write \
         -X auto.commit.interval.ms=100 -X heartbeat.interval.ms=300 --stats second.stats
-    wait_until '[[ $(counter first.stats partitions_assigned) == 2 && $(counter second.stats partitions_assigned) == 2 ]]'
+    wait_until '[[ $(counter partitions_assigned first.stats) == 2 && $(counter partitions_assigned second.stats) == 2 ]]'
     seq 11 20 | produce_to_all
     wait_until '(($(cat first.out second.out | wc -l) >= 80))'
     stop first
@@ -161,13 +157,13 @@ counter() { # STATS_FILE NAME
         -X max.poll.interval.ms=7000 -X session.timeout.ms=6000 -X heartbeat.interval.ms=500 \
         -X queued.max.messages.kbytes=8192 -X fetch.message.max.bytes=524288 9>&-
     exec 9>&-
-    wait_until '[[ $(counter stats records_consumed) -gt 0 ]]'
+    wait_until '[[ $(counter records_consumed stats) -gt 0 ]]'
     local stopped kilobytes
     stopped=$(now_ms)
-    wait_until '[[ $(counter stats pauses) == 1 ]]'
+    wait_until '[[ $(counter pauses stats) == 1 ]]'
     # Longer than max.poll.interval.ms: the group would have thrown out who does not poll.
     wait_until "((\$(now_ms) - $stopped > 9000))"
-    assert_equal "$(counter stats partitions_lost)" 0
+    assert_equal "$(counter partitions_lost stats)" 0
     # What comes while nothing is fetched is lag, too.
     printf '{"n":%d}\n' 6000 6001 6002 6003 | produce "$TOPIC"
     wait_until '[[ $(healthd --once --stats stats | jq "[.. | .high_watermark? // empty] | add") == 6004 ]]'
@@ -201,7 +197,7 @@ kafka_tool() { # CLASS ARG...
     assert_equal "$status" 0
     assert_equal "$(jq -s 'map(.offset)' -c second.out)" '[6,7,8,9]'
     assert_contains "$(<second.log)" "records may be lost"
-    assert_equal "$(counter stats offset_resets)" 1
+    assert_equal "$(counter offset_resets stats)" 1
 }
 
 @test "a topic made anew while its records are in flight ends it with 75; old acks commit nothing of the new one" {

@@ -140,11 +140,11 @@ kill_and_check() { # PID...
 
 @test "kill -9 of dlq when a message is sent and not confirmed: no commit; it comes twice, not never" {
     run_until dlq publish-sent
-    wait_until '[[ $(dead_letters | head -n 1) == 0 ]]' # the broker has it
+    wait_until '[[ -n $(dead_letters) ]]' # the broker has it: which one, that depends on the partitions of their keys
     wait_until '(($(rows) > 0))'
     assert_equal "$(committed)" 0
     kill_and_check "$VICTIM"
-    (($(dead_letters | grep -cx 0) > 1))
+    [[ -n $(dead_letters | uniq -d) ]]
 }
 
 @test "kill -9 of dlq when the broker has confirmed, before the ack goes on: no commit; then each once" {

@@ -104,10 +104,6 @@ committed() { # of the four partitions
     group_offsets "$GROUP" "$TOPIC" | awk '{ print $2 }' | paste -sd ' '
 }
 
-counter() { # NAME COUNTER
-    healthd --once --stats "$1.stats" | jq ".pipelines[0].counters.$2"
-}
-
 ack_all() { # NEXT: in each partition
     local partition
     for partition in 0 1 2 3; do
@@ -128,7 +124,7 @@ start_first() { # OPTION...
 @test "what a member gives up is committed before the next one has it, up to the last ack and no further" {
     start_first --drain-timeout 2s
     ack_all 7
-    wait_until '[[ $(counter first records_acked) == 28 ]]'
+    wait_until '[[ $(counter records_acked first.stats) == 28 ]]'
     assert_equal "$(committed)" "- - - -"
     start_reader second --commit-on-write
     # Three records of each stay in flight: the drain has its limit.
@@ -146,7 +142,7 @@ start_first() { # OPTION...
     # What it had in flight is acknowledged while it stands still, and it reads that as soon as it goes on.
     ack_all 5
     signal first CONT
-    wait_until 'committed >>samples; [[ $(counter first partitions_lost) == 4 ]]'
+    wait_until 'committed >>samples; [[ $(counter partitions_lost first.stats) == 4 ]]'
     # Partitions come back to it while five records of each are in flight: it ends, whatever is acknowledged then.
     wait_until 'committed >>samples; grep -q "still in flight: beginning anew" first.log'
     ack_all 7
