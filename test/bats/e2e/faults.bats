@@ -138,6 +138,23 @@ survives_kill_of() { # TOOL
     survives_kill_of dlq
 }
 
+@test "SIGTERM to one tool alone: the log tells of it, all are started again, all rows are there once" {
+    local tool pid sent=0
+    start_pipeline
+    for tool in batch pgsink dlq kcat-actions; do
+        sent=$((sent + 50))
+        serial_events $((sent - 49)) $sent | produce "$TOPIC"
+        all_is_safe $sent
+        pid=$(tool_pid $tool)
+        kill -TERM "$pid"
+        wait_until "[[ \$(tool_pid $tool) != $pid ]]"
+    done
+    assert_equal "$(grep -c 'has ended, without a fault and unasked' run.log)" 4
+    serial_events 201 250 | produce "$TOPIC"
+    all_is_safe 250
+    assert_equal "$(rows_and_serials)" "250 250"
+}
+
 @test "kill -9 of healthd: it is started again, and the pipeline does not notice" {
     serial_events 1 50 | produce "$TOPIC"
     start_pipeline
