@@ -45,6 +45,13 @@ static inline void buffer_append(struct buffer *buffer, const void *data, size_t
     buffer->len += len;
 }
 
+/* Puts a NUL behind the end, which is not counted: `data` is a C string then. */
+static inline void buffer_terminate(struct buffer *buffer)
+{
+    buffer_reserve(buffer, 1);
+    buffer->data[buffer->len] = '\0';
+}
+
 static inline void buffer_append_slice(struct buffer *buffer, struct slice slice)
 {
     buffer_append(buffer, slice.data, slice.len);

@@ -1009,11 +1009,64 @@ check_alone() { # MEMBERS SQLSTATE [OPTION...]
     drop_role
 }
 
-@test "pgsink: a key that is checked late cannot tell duplicates: 78, and nothing is rejected" {
-    table 'n int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED'
-    lines '{"n":1}' '{"n":1}' | sink
+# What would only show at the first duplicate, and at each restart from then on.
+@test "pgsink: where ON CONFLICT cannot be used it ends with 78 at the start, and --check says so; not with --on-conflict error" {
+    local key
+    for key in 'n int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED' 'n int PRIMARY KEY, u int UNIQUE DEFERRABLE' 'n int UNIQUE'; do
+        table "$key"
+        [[ $key != 'n int UNIQUE' ]] || sql 'CREATE RULE also AS ON INSERT TO t DO ALSO NOTHING'
+        lines '{"n":1}' | sink
+        assert_exit 78
+        assert_equal "$(<out)" ""
+        run pgsink -T t --check
+        assert_status 78
+        assert_contains "$output" "--on-conflict error"
+        lines '{"n":1}' '{"n":2}' | sink --on-conflict error
+        assert_exit 0
+    done
+    # By name of the key nothing else arbitrates.
+    table 'n int PRIMARY KEY, u int UNIQUE DEFERRABLE'
+    lines '{"n":1,"u":1}' '{"n":1,"u":2}' | sink --on-conflict update
+    assert_exit 0
+    assert_equal "$(sql 'SELECT * FROM t')" '1|2'
+}
+
+@test "pgsink: row-level security, which COPY does not go by, ends it with 78 at the start, and --check says so" {
+    table 'n int PRIMARY KEY'
+    make_role 'ALL'
+    sql 'ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY all_rows ON t USING (true)'
+    lines '{"n":1}' | PGUSER=$ROLE sink
     assert_exit 78
+    PGUSER=$ROLE run pgsink -T t --check
+    assert_status 78
+    assert_contains "$output" BYPASSRLS
+    sql "ALTER ROLE \"$ROLE\" BYPASSRLS"
+    lines '{"n":1}' '{"n":1}' | PGUSER=$ROLE sink
+    assert_exit 0
     assert_equal "$(<out)" ""
+    drop_role
+}
+
+@test "pgsink: a column that a trigger fills, and a check that it sees to, refuse no row, the first time or again" {
+    table "n int PRIMARY KEY, kind text CHECK (kind IN ('a', 'b')), who text NOT NULL"
+    sql "CREATE FUNCTION mend() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN
+             NEW.kind := lower(NEW.kind); NEW.who := coalesce(NEW.who, NEW.kind); RETURN NEW; END';
+         CREATE TRIGGER mend BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION mend()"
+    for _ in 1 2; do # the second time through the stage
+        lines '{"n":1,"kind":"A"}' '{"n":2,"kind":"B","who":"me"}' '{"n":3,"kind":"X"}' '{"n":4,"kind":null}' | sink
+        assert_equal "$(rejects)" $'3 23514\n4 23502'
+        assert_equal "$(sql 'SELECT * FROM t')" $'1|a|a\n2|b|me'
+    done
+}
+
+@test "pgsink: a check that names a whole row does not stop a replay" {
+    table 'n int PRIMARY KEY, CHECK (t IS NOT NULL)'
+    for _ in 1 2; do
+        lines '{"n":1}' '{"n":2}' | sink
+        assert_exit 0
+        assert_equal "$(<out)" ""
+    done
+    assert_equal "$(count_rows t)" 2
 }
 
 # ---- acknowledgements

@@ -264,7 +264,7 @@ crash_server() {
 # What a value becomes in a column that has another type when the event comes, by each way of writing.
 assert_follows() { # TYPE NEW-TYPE VALUE WANTED
     local other=9 # another event's key
-    table "n int PRIMARY KEY, a $1"
+    table "n int PRIMARY KEY, a $1${columns-}"
     [[ $way != staged ]] || sql 'INSERT INTO t VALUES (0)'
     [[ $way != 'stage made later' ]] || other=0 # a duplicate
     start_sink
@@ -287,7 +287,118 @@ assert_follows() { # TYPE NEW-TYPE VALUE WANTED
         assert_follows 'double precision' bigint 7 7
         assert_follows jsonb text '[1]' '[1]'
         assert_follows uuid text '"00000000-0000-4000-8000-000000000001"' 00000000-0000-4000-8000-000000000001
+        # Types that the server itself would turn into each other, and lose something.
+        assert_follows date timestamptz '"2026-01-01T10:11:12Z"' '2026-01-01 10:11:12+00'
+        assert_follows 'numeric(10,2)' 'numeric(10,4)' 1.2345 1.2345
+        assert_follows 'timestamptz(0)' 'timestamptz(3)' '"2026-01-01T10:11:12.345Z"' '2026-01-01 10:11:12.345+00'
     done
+}
+
+@test "pgsink: nor in COPY text, which a column without a binary form makes of it" {
+    local way columns=', i interval'
+    for way in direct staged 'stage made later'; do
+        assert_follows date timestamptz '"2026-01-01T10:11:12Z","i":"1 day"' '2026-01-01 10:11:12+00'
+        assert_follows boolean text 'true,"i":"1 day"' true
+    done
+}
+
+# A role of its own that may not make temporary tables: rows go single behind a duplicate.
+user_for() { # staged | single
+    local role
+    if [[ $1 == single ]]; then
+        role=$(new_role '')
+        sql "REVOKE TEMP ON DATABASE \"$PGDATABASE\" FROM PUBLIC; GRANT ALL ON t TO \"$role\""
+        printf '%s\n' "$role"
+    else
+        printf '%s\n' "$PGUSER"
+    fi
+}
+
+@test "pgsink: a value that a column's new type refuses is a reject, not rounded by way of the old type" {
+    local way
+    for way in staged single; do
+        table 'n int PRIMARY KEY, a numeric'
+        sql 'INSERT INTO t VALUES (0)'
+        PGUSER=$(user_for $way) start_sink
+        batch_of 0 '{"n":0,"a":1.5}' >&9
+        wait_for_ack 1
+        sql 'ALTER TABLE t ALTER a TYPE int'
+        { record 1 '{"n":0,"a":1}' && batch_of 2 '{"n":1,"a":1.5}'; } >&9
+        wait_for_ack 3
+        exec 9>&-
+        await pgsink
+        rm pgsink.in
+        assert_equal "$way: $(sql 'SELECT * FROM t')" "$way: 0|"
+        assert_equal "$way: $(jq -r 'select(.error) | .error.sqlstate' pgsink.out)" "$way: 22P02"
+    done
+}
+
+@test "pgsink: a default that changes while it runs is that of the rows behind, a second later at most" {
+    table "n int PRIMARY KEY, s text DEFAULT 'old', a int"
+    start_sink
+    batch_of 0 '{"n":0,"s":"own"}' >&9
+    wait_for_ack 1
+    sql "ALTER TABLE t ALTER s SET DEFAULT 'new'"
+    local offset=0
+    until [[ $(count_rows "t WHERE s = 'new'") -gt 0 ]]; do # one batch after the other, until one has asked
+        ((++offset < 1000))
+        batch_of $offset "{\"n\":$offset}" >&9
+        wait_for_ack $((offset + 1))
+    done
+    end_well
+}
+
+@test "pgsink: a sequence that the table gets while two transactions are under way at once shows the order of arrival" {
+    table 'n int PRIMARY KEY'
+    start_sink
+    local sent=0
+    send() { # COUNT
+        seq -f '{"n":%.0f}' $((sent + 1)) $((sent += $1)) >&9
+    }
+    send 50000
+    wait_until '(($(count_rows t) > 0))'
+    sql 'ALTER TABLE t ADD k bigserial'
+    until grep -q 'table public.t has changed' pgsink.log; do # within a second, while events come
+        ((sent < 10000000))
+        send 10000
+    done
+    local before=$sent
+    send 100000
+    exec 9>&-
+    await pgsink 60
+    assert_status 0
+    assert_equal "$(count_rows t)" $sent
+    assert_equal "$(sql "SELECT count(*) FROM (SELECT n, lag(n) OVER (ORDER BY k) AS other FROM t WHERE n > $before) AS x WHERE n < other")" 0
+}
+
+@test "pgsink: a key that changes while it runs is the one by which rows are updated" {
+    table 'k int PRIMARY KEY, n int NOT NULL, v text'
+    mkfifo pgsink.in
+    exec 9<>pgsink.in
+    background pgsink pgsink -T t --on-conflict update 9>&-
+    batch_of 0 '{"k":1,"n":1,"v":"a"}' >&9
+    wait_for_ack 1
+    sql 'ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (k, n)'
+    { record 1 '{"k":1,"n":2,"v":"b"}' && batch_of 2 '{"k":1,"n":1,"v":"c"}'; } >&9
+    wait_for_ack 3
+    assert_equal "$(sql 'SELECT k, n, v FROM t ORDER BY n')" $'1|1|c\n1|2|b'
+    end_well
+}
+
+@test "pgsink: a partition that somebody has locked does not keep it from starting" {
+    empty_database
+    sql "CREATE TABLE t (n int PRIMARY KEY) PARTITION BY LIST (n);
+         CREATE TABLE one PARTITION OF t FOR VALUES IN (1); CREATE TABLE two PARTITION OF t FOR VALUES IN (2);
+         CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE TRIGGER late AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION nothing()"
+    start_session
+    printf 'BEGIN; LOCK TABLE two;\n' >&8
+    wait_until "[[ \$(sql \"SELECT count(*) FROM pg_locks WHERE relation = 'two'::regclass AND granted\") == 1 ]]" 5
+    start_sink
+    batch_of 0 '{"n":1}' >&9
+    wait_for_ack 1
+    release_lock
+    end_well
 }
 
 @test "pgsink: the stage follows a table that changes" {

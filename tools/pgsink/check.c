@@ -200,7 +200,9 @@ static void check_mapping(struct findings *findings, PGconn *connection, const s
     char sqlstate[6] = "";
     cleanup_free char *message = NULL;
     struct table *table = table_read(connection, options->table, &message, sqlstate);
-    struct mapping *mapping = table ? mapping_new(table, &options->mapping, &message) : NULL;
+    struct mapping *mapping = table && sink_may_use(options, table, &message)
+                                  ? mapping_new(table, &options->mapping, &message)
+                                  : NULL;
     if (mapping)
         findings_ok("table %s: %zu columns", options->table, table->column_count);
     else

@@ -260,16 +260,11 @@ bool connection_open_second(struct sink *sink)
 static enum verdict adopt_table(struct sink *sink, struct table *table)
 {
     cleanup_free char *error = NULL;
-    struct mapping *mapping = mapping_new(table, &sink->options.mapping, &error);
+    struct mapping *mapping = sink_may_use(&sink->options, table, &error)
+                                  ? mapping_new(table, &sink->options.mapping, &error)
+                                  : NULL;
     if (!mapping) {
         log_error(&sink->log, "%s", error);
-        table_free(table);
-        return stop(sink, EX_CONFIG);
-    }
-    if (sink->options.on_conflict == CONFLICT_UPDATE && !table->key_columns) {
-        log_error(&sink->log, "--on-conflict update needs a primary key, and table %s has none",
-                  table->sql_name);
-        mapping_free(mapping);
         table_free(table);
         return stop(sink, EX_CONFIG);
     }
@@ -313,13 +308,6 @@ enum verdict connection_read_table(struct sink *sink, bool *is_changed)
     }
     PQsetnonblocking(sink->connection, 1);
     if (sink->table && table_equals(sink->table, table)) {
-        sink->table->can_stage = table->can_stage;
-        sink->table->has_exclusion = table->has_exclusion;
-        sink->table->shows_order = table->shows_order;
-        sink->table->can_split = table->can_split;
-        free(sink->table->shape);
-        sink->table->shape = table->shape;
-        table->shape = NULL;
         table_free(table);
         return VERDICT_DONE;
     }
@@ -333,7 +321,7 @@ enum verdict connection_look_at_table(struct sink *sink, bool *is_changed)
 {
     *is_changed = false;
     PQsetnonblocking(sink->connection, 0);
-    bool is_unchanged = table_is_unchanged(sink->connection, sink->options.table, sink->table);
+    bool is_unchanged = table_is_unchanged(sink->connection, sink->table);
     PQsetnonblocking(sink->connection, 1);
     if (is_unchanged)
         return VERDICT_DONE;

@@ -5,6 +5,15 @@
 #include "copy.h"
 #include "statements.h"
 
+/* So often a COPY asks whether more than its columns' types has changed: a default, a key, a trigger. */
+#define LOOK_US 1000000
+
+static void append_look(struct buffer *sql, struct sink *sink)
+{
+    buffer_append_string(sql, "; ");
+    sql_look_at_table(sql, sink);
+}
+
 bool lane_is_possible(const struct sink *sink)
 {
     return sink->options.on_conflict != CONFLICT_UPDATE &&
@@ -32,6 +41,10 @@ void lane_start(struct sink *sink, struct lane *lane, struct batch *batch, bool 
         sql_copy_into_new_stage(&sql, sink, batch);
     else
         sql_copy_direct(&sql, sink, batch);
+    if (!is_staged && monotonic_microseconds() >= sink->look_due) {
+        append_look(&sql, sink);
+        sink->look_due = monotonic_microseconds() + LOOK_US;
+    }
     stats_add(sink->stats, is_staged ? COUNTER_copies_staged : COUNTER_copies_direct, 1);
     stats_add(sink->stats, COUNTER_batches_overlapped, is_behind);
     bool is_sent = copy_send(sink, (struct run){batch, entries, lane->row_count}, sql.data, &lane->result);
@@ -67,6 +80,7 @@ static void take_end(struct sink *sink, struct lane *lane)
     } else if (lane->state == LANE_COPYING && lane->is_staged) {
         cleanup_buffer struct buffer sql = {0};
         sql_insert_from_stage(&sql, sink, lane->batch);
+        append_look(&sql, sink); /* a stage like the table as it was converts values in silence */
         send(lane, sql.data, LANE_INSERTING);
     } else if (lane->state == LANE_COMMITTING || !lane->in_transaction) {
         lane->state = LANE_STORED;

@@ -18,6 +18,8 @@ struct put_result put_direct(struct sink *sink, struct run run)
 {
     cleanup_buffer struct buffer sql = {0};
     sql_copy_direct(&sql, sink, run.batch);
+    buffer_append_string(&sql, "; ");
+    sql_look_at_table(&sql, sink);
     struct put_result result = copy(sink, run, sql.data);
     result.inserted = result.is_ok ? run.count : 0;
     stats_add(sink->stats, COUNTER_copies_direct, 1);

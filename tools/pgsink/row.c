@@ -180,9 +180,10 @@ static bool append_derived_id(struct mapping *mapping, const struct line *line, 
 }
 
 /* An absent member: the column's default, or NULL. */
-static bool append_default(const struct column *column, enum field_format format, struct buffer *out,
+static bool append_default(const struct mapping *mapping, size_t index, struct buffer *out,
                            bool *has_defaults, struct row_fault *fault)
 {
+    const struct column *column = &mapping->table->columns[index];
     if (column->default_kind == DEFAULT_COMPUTED) {
         row_append_length(out, ROW_DEFAULT);
         *has_defaults = true;
@@ -190,12 +191,12 @@ static bool append_default(const struct column *column, enum field_format format
     }
     if (column->default_kind == DEFAULT_CONSTANT && !column->is_default_null) {
         const struct buffer *value =
-            format == FORMAT_BINARY ? &column->default_binary : &column->default_text;
+            mapping->format == FORMAT_BINARY ? &column->default_binary : &column->default_text;
         row_append_length(out, (uint32_t)value->len);
         buffer_append(out, value->data, value->len);
         return true;
     }
-    if (!column->is_not_null) {
+    if (!column->is_not_null || mapping->table->has_row_triggers) { /* a trigger may fill it */
         row_append_length(out, ROW_NULL);
         return true;
     }
@@ -212,7 +213,7 @@ static bool append_field(struct mapping *mapping, size_t index, struct buffer *o
     const struct column *column = &mapping->table->columns[index];
     const struct json_value *value = mapping->values[index];
     if (!value || (value->type == JSON_NULL && column->is_not_null))
-        return append_default(column, mapping->format, out, has_defaults, fault);
+        return append_default(mapping, index, out, has_defaults, fault);
     if (value->type == JSON_NULL) {
         row_append_length(out, ROW_NULL);
         return true;

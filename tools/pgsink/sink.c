@@ -10,6 +10,30 @@
 
 #define HEARTBEAT_US 1000000
 
+/* What ON CONFLICT cannot be used with shows at the first duplicate otherwise, and at each restart from then
+ * on. */
+bool sink_may_use(const struct sink_options *options, const struct table *table, char **error)
+{
+    bool updates = options->on_conflict == CONFLICT_UPDATE;
+    bool names_key = updates || (table->has_exclusion && table->key_columns);
+    if (options->on_conflict == CONFLICT_ERROR)
+        return true;
+    if (updates && !table->key_columns)
+        *error =
+            xasprintf("--on-conflict update needs a primary key, and table %s has none", table->sql_name);
+    else if (names_key ? table->has_late_key : table->has_late_unique)
+        *error = xasprintf(
+            "table %s has a DEFERRABLE key, by which duplicates cannot be told in time; make it NOT "
+            "DEFERRABLE, or reject them by --on-conflict error",
+            table->sql_name);
+    else if (table->has_rules)
+        *error = xasprintf(
+            "table %s has a rule for INSERT or UPDATE, and duplicates cannot be told beside one; make "
+            "it a trigger, or reject them by --on-conflict error",
+            table->sql_name);
+    return !*error;
+}
+
 static int poll_timeout(int64_t left_us)
 {
     if (left_us < 0 || left_us > HEARTBEAT_US)

@@ -71,6 +71,7 @@ struct sink {
     bool has_stage; /* the temporary table of this connection exists */
     enum write_mode mode;
     unsigned quiet_batches; /* staged ones in a row without a duplicate */
+    int64_t look_due;       /* monotonic microseconds: when COPY asks again whether the table has changed */
     struct backoff backoff;
     int64_t refused_since; /* monotonic microseconds, 0: all is well */
     struct log_limit retry_log;
@@ -90,6 +91,9 @@ struct sink {
  * the time is up (microseconds, < 0: none; then something that was read ends it too); reads stdin and serves
  * the older lane meanwhile. True when `fd` is ready. */
 bool sink_wait(struct sink *sink, int fd, short events, int64_t timeout_us);
+
+/* Whether the table has what --on-conflict needs; if not, *error (to be freed) says what it lacks. */
+bool sink_may_use(const struct sink_options *options, const struct table *table, char **error);
 
 /* What a step came to. */
 enum verdict {

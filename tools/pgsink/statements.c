@@ -10,10 +10,10 @@ static void append_columns(struct buffer *out, const struct sink *sink, const st
     }
 }
 
-/* Binary fields can pass for another type's: the bytes of the bigint 7 are those of the numeric 0.0000000.
- * COPY has locked the table until the transaction ends, so behind it is the place to ask whether the columns
- * have the types that the rows were encoded for. No row if so; else an error of class 22, from concat() so
- * that it is not computed beforehand. */
+/* A field can pass for another type's: the bytes of the bigint 7 are those of the numeric 0.0000000, and the
+ * text of a date is one of a timestamp. COPY has locked the table until the transaction ends, so behind it is
+ * the place to ask whether the columns have the types that the rows were encoded for. No row if so; else an
+ * error of class 22, from concat() so that it is not computed beforehand. */
 static void append_check_of_types(struct buffer *out, const char *target, const struct sink *sink,
                                   const struct batch *batch)
 {
@@ -41,9 +41,17 @@ static void append_copy(struct buffer *out, const char *target, const struct sin
     append_columns(out, sink, batch);
     buffer_append_string(out,
                          batch->format == FORMAT_BINARY ? ") FROM STDIN (FORMAT binary)" : ") FROM STDIN");
-    if (batch->format == FORMAT_BINARY)
-        append_check_of_types(out, target, sink, batch);
-    buffer_append_char(out, '\0');
+    append_check_of_types(out, target, sink, batch);
+    buffer_terminate(out);
+}
+
+void sql_look_at_table(struct buffer *out, const struct sink *sink)
+{
+    buffer_append_string(out, "SELECT concat('the table has changed')::int WHERE (");
+    buffer_append_string(out, sink->table->shape_sql);
+    buffer_append_string(out, ") IS DISTINCT FROM ");
+    buffer_append_string(out, sink->table->shape);
+    buffer_terminate(out);
 }
 
 void sql_copy_direct(struct buffer *out, const struct sink *sink, const struct batch *batch)
@@ -60,21 +68,37 @@ void sql_copy_stage(struct buffer *out, const struct sink *sink, const struct ba
  * one has left. */
 #define ARRIVAL "pgsink_arrival"
 
+/* Where triggers may mend a row first, nothing but the table itself may refuse it. */
+static void append_no_checks(struct buffer *out, const struct table *table)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < table->column_count; i++) {
+        if (!table->columns[i].is_not_null)
+            continue;
+        buffer_append_string(out, count++ ? ", ALTER " : "; ALTER TABLE " STAGE " ALTER ");
+        buffer_append_string(out, table->columns[i].quoted);
+        buffer_append_string(out, " DROP NOT NULL");
+    }
+}
+
 /* With the table's checks, so that a row they refuse is found by its line in COPY. */
 static void append_stage(struct buffer *out, const struct sink *sink, const char *create)
 {
+    bool has_checks = !sink->table->has_row_triggers;
     buffer_append_string(out, create);
     buffer_append_string(out, " " STAGE_RELNAME " (LIKE ");
     buffer_append_string(out, sink->table->sql_name);
-    buffer_append_string(
-        out, " INCLUDING CONSTRAINTS INCLUDING DEFAULTS INCLUDING IDENTITY INCLUDING GENERATED, " ARRIVAL
-             " bigint GENERATED ALWAYS AS IDENTITY) ON COMMIT DELETE ROWS");
+    buffer_append_string(out, has_checks ? " INCLUDING CONSTRAINTS" : "");
+    buffer_append_string(out, " INCLUDING DEFAULTS INCLUDING IDENTITY INCLUDING GENERATED, " ARRIVAL
+                              " bigint GENERATED ALWAYS AS IDENTITY) ON COMMIT DELETE ROWS");
+    if (!has_checks)
+        append_no_checks(out, sink->table);
 }
 
 void sql_make_stage(struct buffer *out, const struct sink *sink)
 {
     append_stage(out, sink, "DROP TABLE IF EXISTS " STAGE "; CREATE TEMPORARY TABLE");
-    buffer_append_char(out, '\0');
+    buffer_terminate(out);
 }
 
 void sql_copy_into_new_stage(struct buffer *out, const struct sink *sink, const struct batch *batch)
@@ -156,7 +180,7 @@ void sql_insert_from_stage(struct buffer *out, const struct sink *sink, const st
         buffer_append_string(out, " AS is_new) SELECT count(*) FILTER (WHERE is_new),"
                                   " count(*) FILTER (WHERE NOT is_new) FROM written");
     }
-    buffer_append_char(out, '\0');
+    buffer_terminate(out);
 }
 
 void sql_insert_single(struct buffer *out, const struct sink *sink, const struct batch *batch)
@@ -179,7 +203,7 @@ void sql_insert_single(struct buffer *out, const struct sink *sink, const struct
         append_conflict(out, sink, batch);
     if (sink->options.on_conflict == CONFLICT_UPDATE)
         append_is_new(out, sink);
-    buffer_append_char(out, '\0');
+    buffer_terminate(out);
 }
 
 void sql_select_defaults(struct buffer *out, const struct sink *sink, const struct batch *batch, size_t rows)
@@ -199,5 +223,5 @@ void sql_select_defaults(struct buffer *out, const struct sink *sink, const stru
     buffer_append_string(out, " FROM generate_series(1, ");
     buffer_append_int(out, (int64_t)rows);
     buffer_append_char(out, ')');
-    buffer_append_char(out, '\0');
+    buffer_terminate(out);
 }

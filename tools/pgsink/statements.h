@@ -4,8 +4,10 @@
 
 #include "sink.h"
 
-/* Each appends a statement and a NUL behind its end. */
+/* Each appends a statement, and terminates the buffer. */
 void sql_copy_direct(struct buffer *out, const struct sink *sink, const struct batch *batch);
+/* Fails with an error of class 22 where the table is no longer as it was read. */
+void sql_look_at_table(struct buffer *out, const struct sink *sink);
 void sql_copy_stage(struct buffer *out, const struct sink *sink, const struct batch *batch);
 /* The same, behind a statement that makes the stage where there is none. */
 void sql_copy_into_new_stage(struct buffer *out, const struct sink *sink, const struct batch *batch);

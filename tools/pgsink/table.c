@@ -23,11 +23,21 @@ static const char column_query[] =
     " WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND a.attidentity <> 'a'"
     " ORDER BY a.attnum";
 
+/* `tree`: the table and its partitions; `family`: the same from the root down. Not by pg_partition_tree(),
+ * which would wait for whoever has locked a partition. */
 static const char table_query[] =
+    "WITH RECURSIVE tree(oid) AS (SELECT to_regclass($1)::oid"
+    "  UNION SELECT i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.oid"
+    "  JOIN pg_class p ON p.oid = i.inhparent AND p.relkind = 'p'),"
+    " family(oid) AS (SELECT coalesce(pg_partition_root(to_regclass($1)), to_regclass($1))::oid"
+    "  UNION SELECT i.inhrelid FROM family JOIN pg_inherits i ON i.inhparent = family.oid"
+    "  JOIN pg_class p ON p.oid = i.inhparent AND p.relkind = 'p')"
     "SELECT c.oid::regclass::text, c.relname, c.relkind,"
     " has_table_privilege(c.oid, 'INSERT') OR has_any_column_privilege(c.oid, 'INSERT'),"
-    /* CREATE TABLE … (LIKE …) needs the right to read the table. */
-    " has_database_privilege(current_database(), 'TEMP') AND has_table_privilege(c.oid, 'SELECT'),"
+    /* CREATE TABLE … (LIKE …) needs the right to read the table, and takes no check of a whole row. */
+    " has_database_privilege(current_database(), 'TEMP') AND has_table_privilege(c.oid, 'SELECT')"
+    " AND NOT EXISTS (SELECT FROM pg_constraint x WHERE x.conrelid = c.oid AND x.contype = 'c'"
+    "   AND x.conbin::text LIKE '%:varattno 0 %'),"
     " EXISTS (SELECT 1 FROM pg_constraint x WHERE x.conrelid = c.oid AND x.contype = 'x'),"
     " (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.n) FROM pg_index i,"
     "   unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, n), pg_attribute a"
@@ -37,22 +47,36 @@ static const char table_query[] =
     " c.relkind NOT IN ('r', 'p')"
     " OR EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attidentity <> '')"
     " OR EXISTS (SELECT 1 FROM pg_trigger g WHERE NOT g.tgisinternal AND g.tgrelid IN"
-    "   (SELECT c.oid UNION SELECT p.relid FROM pg_partition_tree(c.oid) p)),"
+    "   (SELECT oid FROM tree)),"
     /* COPY does not ask rules. A foreign key's triggers name the other table in tgconstrrelid. */
     " NOT (c.relhasrules OR EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid IN"
-    "   (SELECT c.oid UNION SELECT p.relid FROM pg_partition_tree(c.oid) p)"
+    "   (SELECT oid FROM tree)"
     "   AND CASE WHEN g.tgisinternal THEN g.tgconstrrelid IN"
-    "     (SELECT g.tgrelid UNION SELECT p.relid FROM pg_partition_tree(pg_partition_root(c.oid)) p)"
-    "   ELSE g.tgdeferrable END))"
+    "     (SELECT g.tgrelid UNION SELECT oid FROM family)"
+    "   ELSE g.tgdeferrable END)),"
+    /* BEFORE INSERT FOR EACH ROW: such a trigger may fill a column, or mend what a check would refuse. */
+    " EXISTS (SELECT FROM pg_trigger g WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')"
+    "   AND g.tgtype & 7 = 7 AND g.tgrelid IN (SELECT oid FROM tree)), row_security_active(c.oid),"
+    " EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND NOT i.indimmediate),"
+    " EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND NOT i.indimmediate),"
+    " EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique)"
+    "   AND EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type IN ('2', '3'))"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)";
 
-static const char shape_query[] =
-    "SELECT md5(concat(to_regclass($1)::oid, string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, "
-    "a.atttypmod,"
-    "  a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated), ',' ORDER BY a.attnum),"
-    "  (SELECT string_agg(pg_get_constraintdef(x.oid), ',' ORDER BY x.oid) FROM pg_constraint x"
-    "   WHERE x.conrelid = to_regclass($1) AND x.contype = 'c')))"
-    " FROM pg_attribute a WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped";
+/* All that rows are encoded and written by, in one number. %s: the table's name, as a literal. Expressions as
+ * they are stored: to spell them out would wait for whoever has locked the table. */
+#define SHAPE_QUERY                                                                                          \
+    "SELECT hashtextextended(concat_ws(' ', c.oid, c.relkind, c.relrowsecurity, c.relforcerowsecurity,"      \
+    " (SELECT string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull,"         \
+    "   a.attidentity, a.attgenerated, d.adbin), ',' ORDER BY a.attnum) FROM pg_attribute a"                 \
+    "   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"                             \
+    "   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),"                                  \
+    " (SELECT string_agg(concat_ws(' ', x.oid, x.conkey, x.condeferrable, x.conbin), ',' ORDER BY x.oid)"    \
+    "   FROM pg_constraint x WHERE x.conrelid = c.oid),"                                                     \
+    " (SELECT string_agg(concat_ws(' ', g.oid, g.tgtype, g.tgenabled), ',' ORDER BY g.oid)"                  \
+    "   FROM pg_trigger g WHERE g.tgrelid = c.oid),"                                                         \
+    " (SELECT string_agg(concat_ws(' ', r.oid, r.ev_type, r.ev_enabled), ',' ORDER BY r.oid)"                \
+    "   FROM pg_rewrite r WHERE r.ev_class = c.oid)), 0) FROM pg_class c WHERE c.oid = to_regclass(%s)"
 
 static PGresult *query(PGconn *connection, const char *sql, const char *parameter, int format)
 {
@@ -185,6 +209,12 @@ static bool read_table(PGconn *connection, const char *name, struct table *table
             refuse(message, sqlstate, "42501",
                    xasprintf("user %s may not insert into %s; as its owner: GRANT INSERT, SELECT ON %s TO %s",
                              PQgetvalue(result, 0, 8), name, name, PQgetvalue(result, 0, 8)));
+    } else if (is_good && is_true(result, 13)) {
+        is_good =
+            refuse(message, sqlstate, "0A000",
+                   xasprintf("row-level security applies to user %s on %s, and COPY cannot go by it; as a "
+                             "superuser: ALTER ROLE %s BYPASSRLS",
+                             PQgetvalue(result, 0, 8), name, PQgetvalue(result, 0, 8)));
     } else if (is_good) {
         table->sql_name = copy_field(result, 0, 7);
         table->relname = copy_field(result, 0, 1);
@@ -194,6 +224,10 @@ static bool read_table(PGconn *connection, const char *name, struct table *table
         table->key_columns = copy_field(result, 0, 6);
         table->shows_order = is_true(result, 10);
         table->can_split = is_true(result, 11);
+        table->has_row_triggers = is_true(result, 12);
+        table->has_late_key = is_true(result, 14);
+        table->has_late_unique = is_true(result, 15);
+        table->has_rules = is_true(result, 16);
     }
     PQclear(result);
     return is_good;
@@ -233,25 +267,33 @@ static bool has_order_in_defaults(const struct table *table)
     return false;
 }
 
-static char *read_shape(PGconn *connection, const char *name)
+static bool read_shape(PGconn *connection, const char *sql, char **shape, char **message, char sqlstate[6])
 {
-    PGresult *result = query(connection, shape_query, name, 0);
-    char *shape = PQresultStatus(result) == PGRES_TUPLES_OK ? copy_field(result, 0, 0) : NULL;
+    PGresult *result = query(connection, sql, NULL, 0);
+    bool is_good = !failed(connection, result, message, sqlstate);
+    if (is_good) /* no row: no table */
+        *shape = PQntuples(result) == 1 ? copy_field(result, 0, 0) : xstrdup("0");
     PQclear(result);
-    return shape;
+    return is_good;
 }
 
-bool table_is_unchanged(PGconn *connection, const char *name, const struct table *table)
+bool table_is_unchanged(PGconn *connection, const struct table *table)
 {
-    cleanup_free char *shape = read_shape(connection, name);
-    return shape && table->shape && strcmp(shape, table->shape) == 0;
+    cleanup_free char *shape = NULL, *message = NULL;
+    char sqlstate[6];
+    return read_shape(connection, table->shape_sql, &shape, &message, sqlstate) &&
+           strcmp(shape, table->shape) == 0;
 }
 
 struct table *table_read(PGconn *connection, const char *name, char **message, char sqlstate[6])
 {
     struct table *table = xcalloc(1, sizeof *table);
-    table->shape = read_shape(connection, name); /* first: what changes meanwhile is seen by the next look */
-    if (read_table(connection, name, table, message, sqlstate) &&
+    char *literal = PQescapeLiteral(connection, name, strlen(name));
+    table->shape_sql = xasprintf(SHAPE_QUERY, literal ? literal : "NULL");
+    PQfreemem(literal);
+    /* The shape first: what changes meanwhile is seen by the next look. */
+    if (read_shape(connection, table->shape_sql, &table->shape, message, sqlstate) &&
+        read_table(connection, name, table, message, sqlstate) &&
         read_columns(connection, name, table, message, sqlstate)) {
         table->shows_order |= has_order_in_defaults(table);
         return table;
@@ -279,6 +321,7 @@ void table_free(struct table *table)
     free(table->relname);
     free(table->key_columns);
     free(table->shape);
+    free(table->shape_sql);
     free(table);
 }
 
@@ -298,7 +341,9 @@ static bool same_text(const char *a, const char *b)
 bool table_equals(const struct table *a, const struct table *b)
 {
     if (a->column_count != b->column_count || !same_text(a->sql_name, b->sql_name) ||
-        !same_text(a->key_columns, b->key_columns) || !same_text(a->shape, b->shape))
+        !same_text(a->key_columns, b->key_columns) || !same_text(a->shape, b->shape) ||
+        a->can_stage != b->can_stage || a->shows_order != b->shows_order || a->can_split != b->can_split ||
+        a->has_row_triggers != b->has_row_triggers)
         return false;
     for (size_t i = 0; i < a->column_count; i++) {
         const struct column *x = &a->columns[i], *y = &b->columns[i];

@@ -36,15 +36,20 @@ struct table {
     size_t column_count;
     char *key_columns; /* the primary key's, quoted and with commas; NULL: there is none */
     bool is_partitioned;
-    bool has_exclusion; /* an exclusion constraint: a row it refuses is no duplicate */
-    bool can_stage;     /* we may make a temporary table like it */
+    bool has_exclusion;    /* an exclusion constraint: a row it refuses is no duplicate */
+    bool can_stage;        /* we may make a temporary table like it */
+    bool has_row_triggers; /* that fire before an INSERT: they may fill a column */
+    bool has_late_key,
+        has_late_unique; /* the primary key, or any unique index, is checked late (DEFERRABLE) */
+    bool has_rules;      /* for INSERT or UPDATE, beside a unique index */
     /* The order in which rows are inserted shows beyond their commits: by a sequence, a trigger, or a default
      * that we know nothing of. */
     bool shows_order;
     /* A row fares the same by an INSERT of its own as among others in a COPY. Not so where it may refer to
      * one behind it, in the table itself or by a trigger that waits for the end. */
     bool can_split;
-    char *shape; /* for table_is_unchanged() */
+    char *shape;     /* what SQL of that text gave when the table was read; anything else: it has changed */
+    char *shape_sql; /* a SELECT of one value */
 };
 
 /* Reads the catalogue. `name` is [schema.]table as the user gave it, folded and quoted by SQL's rules.
@@ -53,13 +58,13 @@ struct table {
 struct table *table_read(PGconn *connection, const char *name, char **message, char sqlstate[6]);
 void table_free(struct table *table);
 
-/* Whether the table's columns and checks are those that `table` was read with, at the cost of one small
- * query. False where it cannot be asked, too. */
-bool table_is_unchanged(PGconn *connection, const char *name, const struct table *table);
+/* Whether the table is as it was read, at the cost of one small query. False where it cannot be asked, too.
+ */
+bool table_is_unchanged(PGconn *connection, const struct table *table);
 
 /* Index of the column of that name, or -1. */
 int table_column(const struct table *table, const char *name, size_t len);
-/* Whether both would give the same COPY: columns, types, defaults and checks. */
+/* Whether rows are encoded and written alike for both. */
 bool table_equals(const struct table *a, const struct table *b);
 
 #endif

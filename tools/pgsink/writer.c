@@ -61,14 +61,13 @@ static bool may_be_outdated(const struct sink *sink, const struct put_result *re
 }
 
 /* Before rows are blamed: VERDICT_RETRY where the table has changed. */
-static enum verdict look_again(struct sink *sink, const struct put_result *result)
+static enum verdict look_again(struct sink *sink)
 {
     bool is_changed;
     enum verdict verdict = connection_look_at_table(sink, &is_changed);
     if (verdict != VERDICT_DONE || !is_changed)
         return verdict;
-    log_warning(&sink->log, "table %s has changed (%s): going on with it as it is now", sink->table->sql_name,
-                result->message);
+    log_warning(&sink->log, "table %s has changed: going on with it as it is now", sink->table->sql_name);
     sink->has_stage = false;
     return VERDICT_RETRY;
 }
@@ -78,7 +77,7 @@ static enum verdict give_way(struct sink *sink, const struct put_result *result)
 {
     bool is_setup = sqlstate_classify(result->sqlstate) == SQLSTATE_SETUP;
     if (is_setup || may_be_outdated(sink, result)) {
-        enum verdict verdict = look_again(sink, result);
+        enum verdict verdict = look_again(sink);
         if (verdict != VERDICT_DONE)
             return verdict;
     }
@@ -179,7 +178,7 @@ static enum verdict write_run(struct sink *sink, struct batch *batch, struct tri
     bool is_suspicious = may_be_outdated(sink, &result);
     enum verdict verdict = run_statement(sink, "ROLLBACK TO SAVEPOINT run", error);
     if (verdict == VERDICT_DONE && is_suspicious)
-        verdict = look_again(sink, &result);
+        verdict = look_again(sink);
     if (verdict == VERDICT_DONE && class == SQLSTATE_CONFLICT) {
         leave_direct(sink); /* the stage must be made outside this transaction: begin anew */
         verdict = VERDICT_RETRY;
@@ -214,7 +213,7 @@ static enum verdict judge_rows(struct sink *sink, struct put_result *rows, size_
             suspicious = &rows[i];
     }
     *fault = suspicious;
-    return suspicious ? look_again(sink, suspicious) : VERDICT_DONE;
+    return suspicious ? look_again(sink) : VERDICT_DONE;
 }
 
 /* The same row by row: no row is blamed before all have been judged. */
@@ -278,6 +277,17 @@ static bool is_server_ill(const struct batch *batch, struct run all)
     return true;
 }
 
+/* The rows may have been converted by what the table no longer is: the types of the stage, or of parameters.
+ */
+static enum verdict commit(struct sink *sink, struct put_result *error)
+{
+    cleanup_buffer struct buffer sql = {0};
+    sql_look_at_table(&sql, sink);
+    buffer_append_string(&sql, "; COMMIT");
+    buffer_terminate(&sql);
+    return run_statement(sink, sql.data, error);
+}
+
 /* The batch in one transaction, run by run. `refused` is how direct COPY failed because of a row, or NULL. */
 static enum verdict write_carefully(struct sink *sink, struct run all, struct batch *batch,
                                     const struct put_result *refused, struct write_counts *counts)
@@ -302,13 +312,15 @@ static enum verdict write_carefully(struct sink *sink, struct run all, struct ba
         verdict = VERDICT_STOP;
     }
     if (verdict == VERDICT_DONE)
-        verdict = run_statement(sink, "COMMIT", &error);
+        verdict = commit(sink, &error);
     trials_free(&trials);
     if (verdict == VERDICT_DONE)
         return VERDICT_DONE;
     if (sink->connection && PQstatus(sink->connection) == CONNECTION_OK) {
         struct put_result ignored = {0};
         run_statement(sink, "ROLLBACK", &ignored);
+        if (!sink->has_stage) /* dropped in vain, where the table was seen to have changed meanwhile */
+            run_statement(sink, "DROP TABLE IF EXISTS " STAGE, &ignored);
         put_result_clear(&ignored);
     }
     *counts = (struct write_counts){0};
@@ -346,7 +358,7 @@ static enum verdict conclude_direct(struct sink *sink, struct run all, struct ba
         return write_carefully(sink, all, batch, NULL, counts);
     case SQLSTATE_DATA:
         if (may_be_outdated(sink, result))
-            verdict = look_again(sink, result);
+            verdict = look_again(sink);
         return verdict == VERDICT_DONE ? write_carefully(sink, all, batch, result, counts) : verdict;
     default:
         return give_way(sink, result);
