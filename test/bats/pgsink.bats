@@ -151,6 +151,13 @@ rejects() {
     assert_equal "$(rows 'a, b, c')" $'5|q|{"x": 2, "y": 3}\n2||{"x": 1, "y": 1}'
 }
 
+@test "pgsink --map: a program's output ends where it ends, whatever the event before gave" {
+    table 'n bigint'
+    lines '{"a":1.7976931348623157e308}' '{"a":1e18}' | sink --map 'n=.a + 0'
+    assert_exit 0
+    assert_equal "$(rows n)" 1000000000000000000
+}
+
 @test "pgsink --map: an event that a jq program fails on is rejected alone" {
     table 'n int, a int'
     lines '{"n":1,"x":1}' '{"n":2,"x":"a"}' '{"n":3,"x":3}' | sink --map 'a=.x * 2 + 1'
@@ -580,9 +587,11 @@ compare_type() { # TYPE
 
 @test "pgsink: JSON knows one kind of number: 45, 45.0 and 4.5e1 are the same integer, 4.5 is none" {
     table 'n int, v int'
-    lines '{"n":1,"v":45}' '{"n":2,"v":45.0}' '{"n":3,"v":4.5e1}' '{"n":4,"v":4.5}' '{"n":5,"v":4500e-2}' '{"n":6,"v":1e99999}' '{"n":7,"v":0e99999}' '{"n":8,"v":-0}' | sink
-    assert_equal "$(rows 'n, v')" $'1|45\n2|45\n3|45\n5|45\n7|0\n8|0'
-    assert_equal "$(rejects)" $'4 22P02\n6 22003'
+    lines '{"n":1,"v":45}' '{"n":2,"v":45.0}' '{"n":3,"v":4.5e1}' '{"n":4,"v":4.5}' '{"n":5,"v":4500e-2}' '{"n":6,"v":1e99999}' '{"n":7,"v":0e99999}' '{"n":8,"v":-0}' \
+        '{"n":9,"v":0e9223372036854775807}' '{"n":10,"v":1e9223372036854775807}' '{"n":11,"v":0.05e-9223372036854775808}' \
+        '{"n":12,"v":450000000000000000000000000000e-28}' '{"n":13,"v":450.0000000000000000000000000000e-1}' | sink
+    assert_equal "$(rows 'n, v')" $'1|45\n2|45\n3|45\n5|45\n7|0\n8|0\n9|0\n12|45\n13|45'
+    assert_equal "$(rejects)" $'4 22P02\n6 22003\n10 22003\n11 22P02'
 }
 
 @test "pgsink: numeric takes decimal numbers only, whatever the version of PostgreSQL and the format" {

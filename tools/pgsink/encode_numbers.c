@@ -29,7 +29,7 @@ static bool integral_number(struct slice text, int64_t *value, bool *is_fraction
     size_t count = 0;
     const char *at = text.data, *end = at + text.len;
     bool negative = at < end && *at == '-', has_point = false;
-    long exponent = 0;
+    int64_t exponent = 0, written;
     *is_fraction = false;
     for (at += negative; at < end && *at != 'e' && *at != 'E'; at++) {
         if (*at == '.') {
@@ -41,18 +41,16 @@ static bool integral_number(struct slice text, int64_t *value, bool *is_fraction
         exponent -= has_point;
         if (count == 0 && *at == '0')
             continue;
-        if (count == sizeof digits) { /* beyond int64 unless what follows are zeros behind the point */
-            if (*at != '0' || !has_point)
+        if (count == sizeof digits) { /* beyond int64 unless what follows are zeros */
+            if (*at != '0')
                 return false;
             exponent++;
             continue;
         }
         digits[count++] = *at;
     }
-    if (at < end) {
-        char *stop;
-        exponent += strtol(at + 1, &stop, 10);
-    }
+    if (at < end && encoding_exponent(at + 1, end, &written))
+        exponent += written;
     while (count && exponent < 0 && digits[count - 1] == '0')
         count--, exponent++;
     if (count == 0) {

@@ -14,6 +14,8 @@ enum { POSITIVE = 0, NEGATIVE = 0x4000, NOT_A_NUMBER = 0xC000, INFINITE = 0xD000
 #define MOST_BEHIND_POINT 16383
 /* numeric_in() refuses exponents from here on, of zero too. */
 #define EXPONENT_LIMIT (INT32_MAX / 2)
+/* Beyond this it does not matter by how much: no text has as many digits. */
+#define ENDLESS_EXPONENT (INT64_MAX / 100)
 
 struct decimal {
     uint16_t sign;
@@ -65,8 +67,7 @@ static bool scan_special(struct slice text, struct decimal *decimal)
     return false;
 }
 
-/* Beyond the limit it does not matter by how much. */
-static bool scan_exponent(const char *at, const char *end, int64_t *exponent)
+bool encoding_exponent(const char *at, const char *end, int64_t *exponent)
 {
     bool is_negative = at < end && *at == '-';
     at += at < end && (*at == '-' || *at == '+');
@@ -76,7 +77,7 @@ static bool scan_exponent(const char *at, const char *end, int64_t *exponent)
     for (; at < end; at++) {
         if (!is_digit(*at))
             return false;
-        if (*exponent < EXPONENT_LIMIT)
+        if (*exponent < ENDLESS_EXPONENT)
             *exponent = *exponent * 10 + (*at - '0');
     }
     if (is_negative)
@@ -102,7 +103,7 @@ static bool scan_decimal(struct slice text, struct decimal *decimal)
             last = at;
         }
     }
-    if (!has_digits || (at < end && !scan_exponent(at + 1, end, &decimal->exponent)))
+    if (!has_digits || (at < end && !encoding_exponent(at + 1, end, &decimal->exponent)))
         return false;
     decimal->scale = (point ? at - point - 1 : 0) - decimal->exponent;
     if (decimal->scale < 0)

@@ -24,6 +24,9 @@ bool encoding_refuse(struct encoding *e, const char *sqlstate, const char *what,
 bool encoding_refuse_because(struct encoding *e, const char *sqlstate, const char *reason);
 /* What a number or a string with a number in it says; NULL data for other values. */
 struct slice encoding_number_text(const struct json_value *value);
+/* What stands behind a number's e, up to `end`: the text has no terminator. A huge one is only known to be
+ * huge. False where it is no exponent. */
+bool encoding_exponent(const char *at, const char *end, int64_t *exponent);
 
 /* Big-endian integers, as all binary formats have them. */
 static inline void append_u16(struct buffer *out, uint16_t value)
