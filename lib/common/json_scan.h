@@ -80,6 +80,8 @@ enum nul_policy { NUL_KEEP, NUL_REJECT, NUL_STRIP, NUL_REPLACE };
 /* Appends the string between the quotes with its escapes resolved. NULL, or a static text that says why
  * not: a lone surrogate, or U+0000 under NUL_REJECT; `out` is as before then. NUL_REPLACE puts U+FFFD. */
 const char *json_decode_string(struct slice inner, enum nul_policy policy, struct buffer *out);
+/* Whether the key says this name, be it written with escapes or not. */
+bool json_key_is(const struct json_key *key, struct slice name);
 /* Appends JSON text with `policy` applied to the \u0000 in it, all else as it is; NULL or why not.
  * jsonb refuses lone surrogates too, so this does. */
 const char *json_copy_storable(struct slice text, enum nul_policy policy, struct buffer *out);

@@ -98,6 +98,15 @@ const char *json_decode_string(struct slice inner, enum nul_policy policy, struc
     return NULL;
 }
 
+bool json_key_is(const struct json_key *key, struct slice name)
+{
+    if (!key->escaped)
+        return slice_equals(key->text, name.data, name.len);
+    cleanup_buffer struct buffer plain = {0};
+    return !json_decode_string(key->text, NUL_KEEP, &plain) &&
+           slice_equals(buffer_slice(&plain), name.data, name.len);
+}
+
 const char *json_copy_storable(struct slice text, enum nul_policy policy, struct buffer *out)
 {
     const char *at = text.data, *end = at + text.len;

@@ -266,18 +266,10 @@ void line_free(struct line *line)
     *line = (struct line){0};
 }
 
-static bool key_is(const struct json_key *key, const char *name)
-{
-    if (!key->escaped)
-        return slice_is(key->text, name);
-    cleanup_buffer struct buffer resolved = {0};
-    return !json_decode_string(key->text, NUL_KEEP, &resolved) && slice_is(buffer_slice(&resolved), name);
-}
-
 const struct json_value *line_member(const struct line *line, const char *name)
 {
     for (size_t i = line->member_count; i-- > 0;)
-        if (key_is(&line->members[i].key, name))
+        if (json_key_is(&line->members[i].key, slice_of_string(name)))
             return &line->members[i].value;
     return NULL;
 }

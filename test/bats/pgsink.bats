@@ -285,6 +285,17 @@ rejects() {
     table 'name text'
     lines '{"n\u0061me":"x"}' | sink
     assert_equal "$(rows name)" "x"
+    # and the other way round: the column's name is no escape
+    table '"n\u0061me" text, b text'
+    lines '{"n\\u0061me":"x"}' '{"n\u0061me":"y","b":"z"}' | sink
+    assert_equal "$(rows '*')" $'x|\n|z'
+}
+
+@test "pgsink --map: a dotted path finds names that are written with escapes" {
+    table 'who text'
+    lines '{"user":{"n\u0061me":"x"}}' '{"us\u0065r":{"n\u0061me":"y"}}' '{"user":{"name":"z","n\\u0061me":"no"}}' |
+        sink --map who=user.name
+    assert_equal "$(rows who)" $'x\ny\nz'
 }
 
 # ---- members that no column takes

@@ -120,6 +120,17 @@ TEST(an_escaped_backslash_before_u0000_is_no_nul)
     assert_buffer(&out, "\\u0000");
 }
 
+TEST(a_key_is_the_name_it_says_with_or_without_escapes)
+{
+    struct json_key plain = {BYTES("name"), false}, escaped = {BYTES("n\\u0061me"), true};
+    struct json_key broken = {BYTES("\\ud800"), true};
+    assert_true(json_key_is(&plain, LITERAL("name")));
+    assert_false(json_key_is(&plain, LITERAL("names")));
+    assert_true(json_key_is(&escaped, LITERAL("name")));
+    assert_false(json_key_is(&escaped, LITERAL("n\\u0061me")));
+    assert_false(json_key_is(&broken, LITERAL("")));
+}
+
 static const char *copy_storable(struct slice text, enum nul_policy policy, struct buffer *out)
 {
     struct slice copy = exact_copy(text);
@@ -208,6 +219,7 @@ int main(void)
         cmocka_unit_test(decoding_appends),
         cmocka_unit_test(nul_is_kept_rejected_stripped_or_replaced),
         cmocka_unit_test(an_escaped_backslash_before_u0000_is_no_nul),
+        cmocka_unit_test(a_key_is_the_name_it_says_with_or_without_escapes),
         cmocka_unit_test(storable_text_is_copied_byte_for_byte),
         cmocka_unit_test(nul_in_text_to_be_stored_follows_the_policy),
         cmocka_unit_test(a_lone_surrogate_cannot_be_stored),

@@ -22,7 +22,7 @@ static bool descend(const struct json_value *value, const char *path, struct jso
             return false;
         struct json_value last = {0};
         while (json_next_key(&s, &key) && json_scan_value(&s, &member))
-            if (slice_equals(key.text, path, len)) {
+            if (json_key_is(&key, slice_of(path, len))) {
                 last = member;
                 has_it = true;
             }
@@ -49,7 +49,7 @@ static void take_member(struct mapping *mapping, int name, const struct json_val
 static int look_up(struct mapping *mapping, size_t place, const struct json_key *key)
 {
     int *guess = place < GUESSES ? &mapping->guesses[place] : NULL;
-    if (guess && (size_t)*guess < mapping->name_count &&
+    if (guess && !key->escaped && (size_t)*guess < mapping->name_count &&
         slice_equals(key->text, mapping->names[*guess].text, mapping->names[*guess].len))
         return *guess;
     int name;
