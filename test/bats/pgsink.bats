@@ -326,6 +326,17 @@ rejects() {
     assert_exit 78
 }
 
+@test "pgsink: a column is filled from one place: --map twice, or --map and --unknown, is 78" {
+    table 'n int, j jsonb'
+    lines '{"n":1,"x":2}' | sink --map j=x --map j=y
+    assert_exit 78
+    assert_contains "$(<log)" "column j is given twice"
+    lines '{"n":1,"x":2}' | sink --map j=x --unknown j
+    assert_exit 78
+    assert_contains "$(<log)" "--unknown j: the column is filled by --map already"
+    assert_equal "$(count_rows t)" 0
+}
+
 # ---- ids
 
 # The id of DESIGN, computed by other programs: time in ms (empty: none) and the compact text.

@@ -92,6 +92,10 @@ static bool apply_unknown(struct mapping *mapping, char **error)
                            mapping->table->sql_name);
         return false;
     }
+    if (mapping->sources[column].text) {
+        *error = xasprintf("--unknown %s: the column is filled by --map already", name);
+        return false;
+    }
     mapping->unknown_column = column;
     mapping->sources[column] =
         (struct source){.kind = SOURCE_UNKNOWN, .text = xstrdup("(unknown members)"), .next = -1};
