@@ -6,8 +6,8 @@
  * the field's unescaped text.
  *
  * A column becomes active when the first event fills it (those that every row must fill are so from the
- * start). The order of activation never changes, so rows of an older batch stay readable: they have fewer
- * columns.
+ * start), and the table's first one when an event fills none. The order of activation never changes, so rows
+ * of an older batch stay readable: they have fewer columns.
  */
 #ifndef PGSINK_MAPPING_H
 #define PGSINK_MAPPING_H

@@ -237,6 +237,11 @@ static bool activate_filled(struct mapping *mapping)
             mapping_activate(mapping, i);
             is_any = true;
         }
+    /* A row of defaults alone needs a column too: SQL knows no COPY of none. */
+    if (mapping->active_count == 0 && mapping->table->column_count > 0) {
+        mapping_activate(mapping, 0);
+        is_any = true;
+    }
     return is_any;
 }
 
