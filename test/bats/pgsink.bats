@@ -993,6 +993,17 @@ check_alone() { # MEMBERS SQLSTATE [OPTION...]
     assert_equal "$(counter rows_inserted) $(counter rows_updated)" "3 1"
 }
 
+@test "pgsink --on-conflict update: an event replaces the row whole, whatever came before it" {
+    table 'id int PRIMARY KEY, a int, b int DEFAULT 7, s serial, at timestamptz DEFAULT now()'
+    local before
+    for before in '' '{"id":2,"b":0,"s":0,"at":"2001-01-01T00:00:00"}'; do
+        sql "TRUNCATE t; INSERT INTO t VALUES (1, 1, 2, -1, '2001-01-01')"
+        lines "$before" '{"id":1,"a":5}' | sink --on-conflict update
+        assert_exit 0
+        assert_equal "$(rows "id, a, b, s > 0, at > '2002-01-01'" 't WHERE id = 1')" '1|5|7|t|t'
+    done
+}
+
 @test "pgsink --on-conflict update: the last of two wins among rows of very different lengths" {
     table 'n int PRIMARY KEY, seq int, v text'
     awk 'BEGIN { srand(7); for (i = 1; i <= 4000; i++) { v = ""; l = int(rand() * 1900); while (length(v) < l) v = v sprintf("%08x", rand() * 4294967295); printf "{\"n\":%d,\"seq\":%d,\"v\":\"%s\"}\n", i % 700, i, v } }' >input

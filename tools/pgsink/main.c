@@ -212,6 +212,8 @@ int main(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &options);
     check_conninfo(options.sink.conninfo);
     options.sink.mapping.maps = options.maps;
+    /* Else it would depend on the events before what an event leaves of the row that it replaces. */
+    options.sink.mapping.fills_all = options.sink.on_conflict == CONFLICT_UPDATE;
     if (options.is_check) {
         int status = check_run(&options.sink);
         free(options.maps);

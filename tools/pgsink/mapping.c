@@ -140,8 +140,9 @@ static void activate_needed(struct mapping *mapping)
 {
     for (size_t i = 0; i < mapping->table->column_count; i++) {
         const struct column *column = &mapping->table->columns[i];
-        if ((column->is_not_null && column->default_kind == DEFAULT_NONE) || (int)i == mapping->id_column ||
-            (int)i == mapping->unknown_column || mapping->sources[i].kind == SOURCE_PROGRAM)
+        if (mapping->options.fills_all || (column->is_not_null && column->default_kind == DEFAULT_NONE) ||
+            (int)i == mapping->id_column || (int)i == mapping->unknown_column ||
+            mapping->sources[i].kind == SOURCE_PROGRAM)
             mapping_activate(mapping, i);
     }
 }

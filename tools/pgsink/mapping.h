@@ -49,6 +49,7 @@ struct mapping_options {
     enum nul_policy nul;
     const struct map_option *maps;
     size_t map_count;
+    bool fills_all; /* every column is written from the first event on */
 };
 
 struct mapping;
