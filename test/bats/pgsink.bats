@@ -469,6 +469,18 @@ derived_id() { # MILLISECONDS TEXT
     done
 }
 
+@test "pgsink: what a role or the connection has set does not change what is read: encoding, arrays, XML, floats" {
+    table "n int, s text, many text[], x xml, f float8 DEFAULT 0.1234567890123456"
+    lines '{"n":1,"s":"é€","many":["ä",null],"x":"<a/><b/>"}' >input
+    local settings='-c array_nulls=off -c xmloption=document -c standard_conforming_strings=off -c extra_float_digits=-10'
+    PGOPTIONS=$settings PGCLIENTENCODING=LATIN1 sink <input
+    assert_exit 0
+    PGOPTIONS=$settings sink -d client_encoding=LATIN1 <input
+    assert_exit 0
+    assert_equal "$(rows 'n, s, many, x, f')" \
+        $'1|é€|{ä,NULL}|<a/><b/>|0.1234567890123456\n1|é€|{ä,NULL}|<a/><b/>|0.1234567890123456'
+}
+
 # Values of each type that has a binary form, as JSON.
 values_of() { # TYPE
     case $1 in

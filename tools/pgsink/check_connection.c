@@ -82,8 +82,8 @@ static bool wait_for_connection(PGconn *connection)
 
 PGconn *check_connect(struct findings *findings, const char *conninfo)
 {
-    const char *keywords[] = {"fallback_application_name", "client_encoding", "dbname", NULL};
-    const char *values[] = {"pgsink --check", "UTF8", conninfo, NULL};
+    const char *keywords[] = {"fallback_application_name", "dbname", "client_encoding", NULL};
+    const char *values[] = {"pgsink --check", conninfo, "UTF8", NULL};
     PGconn *connection = PQconnectStartParams(keywords, values, 1);
     if (connection)
         PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);

@@ -155,11 +155,11 @@ static enum verdict judge_connect_failure(struct sink *sink, const char *message
 static PGconn *start_connecting(const struct sink *sink)
 {
     /* A server that has vanished is noticed within a minute or so. conninfo, expanded behind these,
-     * overrides them. */
+     * overrides them, but not the encoding: JSON is UTF-8. */
     const char *keywords[] = {
-        "fallback_application_name", "client_encoding",  "keepalives_idle", "keepalives_interval",
-        "keepalives_count",          "tcp_user_timeout", "dbname",          NULL};
-    const char *values[] = {"pgsink", "UTF8", "30", "10", "3", "60000", sink->options.conninfo, NULL};
+        "fallback_application_name", "keepalives_idle", "keepalives_interval", "keepalives_count",
+        "tcp_user_timeout",          "dbname",          "client_encoding",     NULL};
+    const char *values[] = {"pgsink", "30", "10", "3", "60000", sink->options.conninfo, "UTF8", NULL};
     return PQconnectStartParams(keywords, values, 1);
 }
 
@@ -206,11 +206,16 @@ static enum verdict connect_once(struct sink *sink)
     return judge_connect_failure(sink, message);
 }
 
+/* What says how text is read, whatever the role, the database or PGOPTIONS have set; and how a default's
+ * value is written. Not lc_monetary: by it the server knows how many decimals a stored money value has. */
+#define SESSION_SETTINGS                                                                                     \
+    "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; "                     \
+    "SET array_nulls = on; SET xmloption = content; SET standard_conforming_strings = on; "                  \
+    "SET extra_float_digits = 3; SET client_min_messages = error"
+
 static bool set_session(struct sink *sink, int64_t deadline)
 {
-    bool is_good =
-        PQsendQuery(sink->connection, "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; "
-                                      "SET IntervalStyle = 'postgres'; SET client_min_messages = error") == 1;
+    bool is_good = PQsendQuery(sink->connection, SESSION_SETTINGS) == 1;
     PQsetErrorVerbosity(sink->connection, PQERRORS_DEFAULT);
     for (bool is_over = !is_good, is_ready; !is_over;) {
         while (PQisBusy(sink->connection)) {
