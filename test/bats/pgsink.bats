@@ -1322,7 +1322,7 @@ check_alone() { # MEMBERS SQLSTATE [OPTION...]
 @test "pgsink: what is wrong with the command line is named, with 64" {
     local wrong
     for wrong in '-d bogus=1' '-d postgresql://[x' '--id some' '--on-conflict skip' '--nul keep' '--map x' '--map =x' \
-        '--max-rows 0' '--max-rows x' '--max-bytes x' '--max-line x' '--max-reject-ratio 2' '--max-reject-ratio x' '--retry-for x' 'file'; do
+        '--max-rows 0' '--max-rows x' '--max-bytes x' '--max-line x' '--max-reject-ratio 2' '--max-reject-ratio x' '--max-reject-ratio nan' '--max-reject-ratio inf' '--retry-for x' 'file'; do
         # shellcheck disable=SC2086 # words
         run pgsink $wrong </dev/null
         assert_status 64

@@ -97,7 +97,9 @@ static void set_ratio(struct options *options, const struct argp_state *state, c
 {
     char *end;
     options->sink.max_reject_ratio = strtod(arg, &end);
-    if (end == arg || *end || options->sink.max_reject_ratio < 0 || options->sink.max_reject_ratio > 1)
+    bool is_share =
+        options->sink.max_reject_ratio >= 0 && options->sink.max_reject_ratio <= 1; /* NaN is none */
+    if (end == arg || *end || !is_share)
         argp_error(state, "--max-reject-ratio \"%s\" is no number from 0 to 1", arg);
 }
 
