@@ -696,6 +696,20 @@ compare_type() { # TYPE
     assert_equal "$(rows 'n, s, j')" $'1|a\xef\xbf\xbdb|\n2||{"k\xef\xbf\xbd": "a\xef\xbf\xbdb"}\n3|\\u0000|'
 }
 
+@test "pgsink: a json column keeps \\u0000 and lone surrogates, whatever --nul says, also where it collects" {
+    local column
+    for column in '' ', tags text[]'; do # binary and text
+        table "n int, j json, rest json$column"
+        lines '{"n":1,"j":"\u0000","tags":[]}' '{"n":2,"j":{"\ud800":"a\udc00"},"k\u0000":"\ud800"}' >input
+        sink --unknown rest <input
+        assert_exit 0
+        assert_equal "$(rows 'n, j, rest' 't ORDER BY n' | sed 's/{"tags":\[\]}//')" \
+            $'1|"\\u0000"|\n2|{"\\ud800":"a\\udc00"}|{"k\\u0000":"\\ud800"}'
+        sink --nul strip <input
+        assert_equal "$(rows 'count(DISTINCT j::text)')" 2
+    done
+}
+
 @test "pgsink: lone surrogates and text that is no UTF-8 are rejects" {
     table 'n int, s text, j jsonb'
     { lines '{"n":1,"s":"\ud800"}' '{"n":2,"j":["\udc00x"]}' && printf '{"n":3,"s":"\xff"}\n' && lines '{"n":4,"s":"ok"}'; } | sink

@@ -140,8 +140,15 @@ static bool text_uuid(struct encoding *e)
     return true;
 }
 
-/* The JSON text as it is: numbers keep their digits, and jsonb itself sorts out members given twice. */
+/* json keeps the text as it is, with \u0000 and halves of surrogate pairs in it. */
 static bool encode_json(struct encoding *e)
+{
+    buffer_append_slice(e->out, e->value->text);
+    return true;
+}
+
+/* Numbers keep their digits, and jsonb itself sorts out members given twice. */
+static bool text_jsonb(struct encoding *e)
 {
     if (!e->value->escaped) {
         buffer_append_slice(e->out, e->value->text);
@@ -154,7 +161,7 @@ static bool encode_json(struct encoding *e)
 static bool encode_jsonb(struct encoding *e)
 {
     buffer_append_char(e->out, 1); /* the version of jsonb_recv's format */
-    return encode_json(e);
+    return text_jsonb(e);
 }
 
 /* An array as PostgreSQL's array input text: {"a",NULL,{"b"}}. */
@@ -216,7 +223,7 @@ static const struct encoder encoders[] = {
     {OID_TIMESTAMP, "timestamp without time zone", encode_timestamp, text_timestamp},
     {OID_DATE, "date", encode_date, text_date},
     {OID_JSON, "json", encode_json, encode_json},
-    {OID_JSONB, "jsonb", encode_jsonb, encode_json},
+    {OID_JSONB, "jsonb", encode_jsonb, text_jsonb},
 };
 static const struct encoder enum_encoder = {0, "enum", encode_text, encode_text};
 static const struct encoder array_encoder = {0, "array", NULL, text_array};
@@ -242,7 +249,8 @@ bool encode_value(const struct encoder *encoder, const struct json_value *value,
 {
     struct encoding encoding = {.value = value, .nul = nul, .out = out, .fault = fault};
     bool (*encode)(struct encoding *) = format == FORMAT_BINARY ? encoder->binary : encoder->text;
-    bool reads_escapes = encode == encode_text || encode == encode_json || encode == encode_jsonb;
+    bool reads_escapes =
+        encode == encode_text || encode == encode_json || encode == encode_jsonb || encode == text_jsonb;
     if (value->type != JSON_STRING || !value->escaped || reads_escapes)
         return encode(&encoding);
 
