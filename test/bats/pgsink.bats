@@ -946,6 +946,28 @@ check_alone() { # MEMBERS SQLSTATE [OPTION...]
         and (.error.at | test("^20[0-9-]{8}T[0-9:]{8}\\.[0-9]{3}Z$")) and (keys_unsorted | last == "error")'
 }
 
+@test "pgsink: a reject's message is short, however long the value that it complains of" {
+    table 'n int, a inet, k text'
+    sql "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN
+             IF NEW.k IS NOT NULL THEN RAISE EXCEPTION '%', NEW.k; END IF; RETURN NEW; END \$\$;
+         CREATE TRIGGER refuse BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION refuse()"
+    local euros some
+    euros=$(printf '€%.0s' {1..100000})
+    some=$(printf '€%.0s' {1..340})
+    lines "{\"n\":1,\"a\":\"$euros\"}" "{\"n\":2,\"k\":\"$euros\"}" "{\"n\":3,\"k\":\"$some\"}" '{"n":4}' | sink
+    assert_exit 0
+    assert_equal "$(rows n)" 4
+    assert_equal "$(jq -r '"\(.payload.n) \(.error.message | utf8bytelength <= 1027 and endswith("€…"))"' out)" \
+        $'1 true\n2 true\n3 false'
+    assert_equal "$(jq -r 'select(.payload.n == 3).error.message' out)" "$some"
+    # our own encoder's, and a member's name
+    table 'n int, k int'
+    lines "{\"n\":1,\"k\":\"$some\"}" | sink
+    assert_equal "$(jq -r .error.message out)" "invalid input for type integer: \"$(printf '€%.0s' {1..13})…"
+    lines "{\"n\":1,\"$some\":1}" | sink --unknown reject
+    assert_equal "$(jq -r .error.message out)" "no column takes the member \"$(printf '€%.0s' {1..33})\""
+}
+
 @test "pgsink: varchar(n): too long is a reject, in every way of writing; spaces at the end are cut" {
     table 'n int PRIMARY KEY, v varchar(3)'
     sql 'INSERT INTO t VALUES (0)'

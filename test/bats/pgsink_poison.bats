@@ -331,6 +331,6 @@ assert_as_expected() {
     sink
     assert_equal "$(sql 'SELECT count(*), sum(n % 3), min(length(v)) FROM t')" "80|0|150000"
     assert_equal "$(jq -c '[.error.sqlstate, (.error.message | length), (.payload.v | length)]' out | sort | uniq -c | xargs)" \
-        "160 [P0001,150000,150000]"
+        "160 [P0001,1025,150000]"
     (($(counter rows_single) > 200))
 }

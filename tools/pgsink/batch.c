@@ -1,6 +1,7 @@
 #include "batch.h"
 
 #include "common/timestamp.h"
+#include "common/utf8.h"
 
 #include <stdio.h>
 
@@ -36,12 +37,21 @@ static void note_reach(struct batch *batch, struct entry *entry, struct slice to
         batch->reaches[i - 1].next = offset + 1;
 }
 
+/* PostgreSQL repeats the value that it refuses, and a reject holds the event already. */
+#define MESSAGE_BYTES 1024
+
+static char *shortened(const char *message)
+{
+    size_t len = strlen(message), kept = utf8_prefix(message, len, MESSAGE_BYTES);
+    return xasprintf("%.*s%s", (int)kept, message, kept < len ? "…" : "");
+}
+
 void batch_reject(struct batch *batch, size_t index, const char *sqlstate, const char *column,
                   const char *message)
 {
     batch->faults = xreallocarray(batch->faults, batch->fault_count + 1, sizeof *batch->faults);
     struct fault *fault = &batch->faults[batch->fault_count];
-    *fault = (struct fault){.message = xstrdup(message), .at = now_microseconds()};
+    *fault = (struct fault){.message = shortened(message), .at = now_microseconds()};
     fault->column = column && *column ? xstrdup(column) : NULL;
     snprintf(fault->sqlstate, sizeof fault->sqlstate, "%s", sqlstate ? sqlstate : "");
     batch->entries[index].fault = (uint32_t)batch->fault_count++;

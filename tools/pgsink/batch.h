@@ -68,7 +68,7 @@ void batch_add(struct batch *batch, struct mapping *mapping, struct line *line, 
 void batch_encode_again(struct batch *batch, struct mapping *mapping, struct line *line);
 /* Moves the entries from `first` on to an empty batch. */
 void batch_split(struct batch *batch, size_t first, struct batch *rest);
-/* Marks an entry as rejected. Takes copies of the texts. */
+/* Marks an entry as rejected. Takes copies of the texts, of a long message its beginning. */
 void batch_reject(struct batch *batch, size_t entry, const char *sqlstate, const char *column,
                   const char *message);
 /* Puts the values of computed defaults in place of ROW_DEFAULT: `values` has a row for each entry with

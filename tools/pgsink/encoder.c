@@ -1,6 +1,7 @@
 /* Binary formats as in PostgreSQL's src/backend/utils/adt, the functions named TYPE_recv. */
 #include "encoding.h"
 
+#include "common/utf8.h"
 #include "common/uuid.h"
 
 #include <stdio.h>
@@ -37,7 +38,7 @@ struct encoder {
 bool encoding_refuse(struct encoding *e, const char *sqlstate, const char *what, const char *type)
 {
     struct slice text = e->value->text;
-    int shown = (int)(text.len > 40 ? 40 : text.len);
+    int shown = (int)utf8_prefix(text.data, text.len, 40);
     e->fault->sqlstate = sqlstate;
     snprintf(e->fault->message, sizeof e->fault->message, "%s %s: %.*s%s", what, type, shown, text.data,
              text.len > 40 ? "…" : "");

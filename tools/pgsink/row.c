@@ -3,6 +3,7 @@
 #include "mapping_internal.h"
 
 #include "common/json_write.h"
+#include "common/utf8.h"
 
 #include <endian.h>
 #include <stdio.h>
@@ -69,7 +70,7 @@ static int look_up(struct mapping *mapping, size_t place, const struct json_key 
 static bool take_unknown(struct mapping *mapping, const struct json_member *member, struct row_fault *fault)
 {
     if (mapping->options.unknown == UNKNOWN_REJECT) {
-        int shown = (int)(member->key.text.len > 100 ? 100 : member->key.text.len);
+        int shown = (int)utf8_prefix(member->key.text.data, member->key.text.len, 100);
         fault->why.sqlstate = "42703";
         snprintf(fault->why.message, sizeof fault->why.message, "no column takes the member \"%.*s\"", shown,
                  member->key.text.data);
@@ -109,7 +110,7 @@ static bool run_program(struct mapping *mapping, size_t column, const struct lin
         fault->column = mapping->table->columns[column].name;
         fault->why.sqlstate = "22000";
         snprintf(fault->why.message, sizeof fault->why.message, "--map: %.*s",
-                 (int)(source->output.len > 120 ? 120 : source->output.len), source->output.data);
+                 (int)utf8_prefix(source->output.data, source->output.len, 120), source->output.data);
         return false;
     }
 }
