@@ -60,7 +60,7 @@ enum tool { TOOL_NONE, TOOL_KCAT_ACTIONS, TOOL_BATCH, TOOL_PGSINK, TOOL_DLQ, TOO
     X(events_read,         COUNTER, PGSINK,       "Events read, rejects of earlier tools included")          \
     X(rows_inserted,       COUNTER, PGSINK,       "Rows inserted")                                           \
     X(rows_updated,        COUNTER, PGSINK,       "Rows updated (--on-conflict update)")                     \
-    X(rows_duplicate,      COUNTER, PGSINK,       "Events whose row was there already")                      \
+    X(rows_duplicate,      COUNTER, PGSINK,       "Events whose row was there already, or left out by a trigger") \
     X(rows_rejected,       COUNTER, PGSINK,       "Events rejected: they cannot be stored")                  \
     X(rejects_undecodable, COUNTER, PGSINK,       "Of the events rejected: no JSON object")                  \
     X(rejects_value,       COUNTER, PGSINK,       "Of the events rejected: a value its column cannot take (SQLSTATE 22)") \

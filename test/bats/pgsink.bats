@@ -1024,6 +1024,27 @@ check_alone() { # MEMBERS SQLSTATE [OPTION...]
     assert_equal "$(count_rows t)" 7
 }
 
+@test "pgsink: a row that a BEFORE trigger leaves out is not counted as inserted, whatever way it goes" {
+    empty_database
+    sql "CREATE TABLE t (n int PRIMARY KEY CHECK (n <> 113));
+         CREATE FUNCTION odd() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN
+             IF NEW.n % 2 = 0 THEN RETURN NULL; END IF; RETURN NEW; END \$\$;
+         CREATE TRIGGER odd BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION odd();
+         REVOKE TEMP ON DATABASE \"$PGDATABASE\" FROM PUBLIC"
+    make_role ALL
+    counts() { printf '%s %s %s\n' "$(counter rows_inserted)" "$(counter rows_duplicate)" "$(counter rows_rejected)"; }
+    seq -f '{"n":%g}' 10 | sink
+    assert_equal "$(counts)" "5 5 0" # direct
+    { seq -f '{"n":%g}' 11 20; lines '{"n":"x"}' '{"n":113}' '{"n":22}'; } | sink
+    assert_equal "$(counts)" "10 11 2" # with bad rows
+    seq -f '{"n":%g}' 11 30 | sink
+    assert_equal "$(counts)" "15 26 2" # through the stage
+    seq -f '{"n":%g}' 21 40 | PGUSER=$ROLE sink
+    assert_equal "$(counts)" "20 41 2" # row by row
+    assert_equal "$(count_rows t)" 20
+    drop_role
+}
+
 @test "pgsink: the stage keeps the order of arrival" {
     table 'n int PRIMARY KEY, s bigserial, v text'
     sql 'INSERT INTO t VALUES (0, 0)'

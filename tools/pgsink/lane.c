@@ -91,7 +91,7 @@ static void take_end(struct sink *sink, struct lane *lane)
     }
 }
 
-static void take_result(struct sink *sink, struct lane *lane, const PGresult *next)
+static void take_result(struct sink *sink, struct lane *lane, PGresult *next)
 {
     put_result_note(&lane->result, lane->connection, next, sink->table->relname);
     if (PQresultStatus(next) == PGRES_TUPLES_OK && PQntuples(next) == 1)
@@ -119,8 +119,6 @@ void lane_advance(struct sink *sink, struct lane *lane)
     lane->result.is_ok = lane->state == LANE_STORED;
     if (lane->state == LANE_FAILED)
         put_result_judge_row(&lane->result, (struct run){lane->batch, NULL, lane->row_count});
-    if (lane->result.is_ok && !lane->is_staged)
-        lane->result.inserted = lane->row_count;
 }
 
 void lane_release(struct sink *sink, struct lane *lane)

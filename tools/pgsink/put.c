@@ -21,7 +21,6 @@ struct put_result put_direct(struct sink *sink, struct run run)
     buffer_append_string(&sql, "; ");
     sql_look_at_table(&sql, sink);
     struct put_result result = copy(sink, run, sql.data);
-    result.inserted = result.is_ok ? run.count : 0;
     stats_add(sink->stats, COUNTER_copies_direct, 1);
     return result;
 }

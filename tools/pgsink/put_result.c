@@ -56,9 +56,12 @@ void put_result_take_error(struct put_result *result, const PGconn *connection, 
     result->column = column ? xstrdup(column) : NULL;
 }
 
-void put_result_note(struct put_result *result, const PGconn *connection, const PGresult *next,
-                     const char *relname)
+void put_result_note(struct put_result *result, const PGconn *connection, PGresult *next, const char *relname)
 {
+    /* BEGIN and others have no number. */
+    const char *stored = PQresultStatus(next) == PGRES_COMMAND_OK ? PQcmdTuples(next) : "";
+    if (*stored)
+        result->inserted = strtoull(stored, NULL, 10);
     if (PQresultStatus(next) != PGRES_FATAL_ERROR || result->message)
         return;
     put_result_take_error(result, connection, next);
