@@ -135,8 +135,9 @@ static bool read_source(struct line *line, const struct top_level *top)
     if (top->topic.type != JSON_STRING || top->partition.type != JSON_NUMBER ||
         top->offset.type != JSON_NUMBER)
         return false;
+    /* An ack names the offset behind the record's. */
     if (!json_integer(top->partition.text, &partition) || !json_integer(top->offset.text, &offset) ||
-        partition < 0 || partition > INT32_MAX || offset < 0)
+        partition < 0 || partition > INT32_MAX || offset < 0 || offset == INT64_MAX)
         return false;
     line->has_source = true;
     line->topic = json_inner(&top->topic);

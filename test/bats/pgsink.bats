@@ -1227,6 +1227,18 @@ check_alone() { # MEMBERS SQLSTATE [OPTION...]
     assert_equal "$(tail -n 1 out)" '{"ack":[{"topic":"x","partition":0,"next":3}]}'
 }
 
+# What overflowed is seen with sanitizers (./scripts/test --san).
+@test "pgsink: an envelope at the end of what an offset and a time can be; a larger offset makes it a bare event" {
+    table 'n int, "offset" numeric'
+    {
+        lines '{"topic":"x","partition":0,"offset":9223372036854775806,"tstype":"create","ts":9223372036854775807,"key":null,"payload":{"n":1}}'
+        envelope x 0 9223372036854775807 '{"n":2}'
+    } | sink
+    assert_exit 0
+    assert_equal "$(rows 'n, "offset"')" $'1|\n|9223372036854775807'
+    assert_equal "$(<out)" '{"ack":[{"topic":"x","partition":0,"next":9223372036854775807}]}'
+}
+
 @test "pgsink: bare events have nothing to acknowledge" {
     table 'n int'
     lines '{"n":1}' '{"n":"x"}' | sink

@@ -195,6 +195,7 @@ TEST(an_object_that_lacks_part_of_a_source_is_an_event)
         "{\"topic\":\"t\",\"partition\":2147483648,\"offset\":1,\"payload\":{}}",
         "{\"topic\":\"t\",\"partition\":0.5,\"offset\":1,\"payload\":{}}",
         "{\"topic\":\"t\",\"partition\":0,\"offset\":-1,\"payload\":{}}",
+        "{\"topic\":\"t\",\"partition\":0,\"offset\":9223372036854775807,\"payload\":{}}",
         "{\"topic\":\"t\",\"partition\":0,\"offset\":9223372036854775808,\"payload\":{}}",
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

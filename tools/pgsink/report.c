@@ -70,10 +70,14 @@ enum verdict report_rejects(struct sink *sink, const struct batch *batch)
 static void observe_latency(struct sink *sink, const struct batch *batch)
 {
     int64_t now = now_microseconds();
-    for (size_t i = 0; i < batch->count; i++)
-        if (batch->entries[i].state == ENTRY_ROW && batch->entries[i].record_ms >= 0)
-            stats_observe(sink->stats, HISTOGRAM_end_to_end_latency, now - batch->entries[i].record_ms * 1000,
-                          1);
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct entry *entry = &batch->entries[i];
+        if (entry->state != ENTRY_ROW || entry->record_ms < 0)
+            continue;
+        /* A record may claim to be of the far future. */
+        int64_t latency = entry->record_ms < now / 1000 ? now - entry->record_ms * 1000 : 0;
+        stats_observe(sink->stats, HISTOGRAM_end_to_end_latency, latency, 1);
+    }
 }
 
 /* Why the event was rejected, in the classes that an operator tells apart. */
