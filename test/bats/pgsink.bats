@@ -731,9 +731,22 @@ compare_type() { # TYPE
 7 data pgsink'
 }
 
+# An event that is nested one deeper than its array.
+nested() { # N DEPTH_OF_ARRAY
+    # shellcheck disable=SC2046 # a word each
+    printf '{"n":%d,"j":%s1%s}\n' "$1" "$(printf '[%.0s' $(seq "$2"))" "$(printf ']%.0s' $(seq "$2"))"
+}
+
+@test "pgsink --map: libjq takes 256 levels, of which an object is two; events nested deeper are rejects" {
+    table 'n int, j jsonb'
+    { nested 1 254; nested 2 255; nested 3 1; } | sink --map 'n=.n + 0'
+    assert_exit 0
+    assert_equal "$(rows n)" $'1\n3'
+    assert_equal "$(grep -o '"n":[0-9]*\|"sqlstate":"[^"]*"' out | paste -sd ' ')" '"n":2 "sqlstate":"22000"' # too deep for jq too
+}
+
 @test "pgsink: nesting deeper than 512 is a reject, 512 is none" {
     table 'n int, j jsonb'
-    nested() { printf '{"n":%d,"j":%s1%s}\n' "$1" "$(printf '[%.0s' $(seq "$2"))" "$(printf ']%.0s' $(seq "$2"))"; }
     { nested 1 511; nested 2 512; nested 3 5000; nested 4 1; } | sink
     assert_equal "$(rows n)" $'1\n4'
     assert_equal "$(jq -r .error.class out | sort | uniq -c | tr -s ' ')" " 2 decode"
@@ -1006,6 +1019,14 @@ check_alone() { # MEMBERS SQLSTATE [OPTION...]
     assert_equal "$(<out)" ""
     assert_equal "$(rows 'n, v' 't ORDER BY n')" $'1|a\n2|b\n3|d'
     assert_equal "$(counter rows_inserted) $(counter rows_duplicate)" "3 2"
+}
+
+@test "pgsink: any unique constraint makes a row a duplicate, not the primary key alone" {
+    table 'n int PRIMARY KEY, u int UNIQUE'
+    lines '{"n":1,"u":1}' '{"n":2,"u":1}' '{"n":3,"u":3}' '{"n":3,"u":4}' | sink
+    assert_exit 0
+    assert_equal "$(rows 'n, u' 't ORDER BY n')" $'1|1\n3|3'
+    assert_equal "$(counter rows_inserted) $(counter rows_duplicate)" "2 2"
 }
 
 @test "pgsink: a duplicate leads to the stage, three batches without one lead back" {
