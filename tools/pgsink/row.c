@@ -89,11 +89,21 @@ static bool take_unknown(struct mapping *mapping, const struct json_member *memb
     return true;
 }
 
-/* Scans text that is known to be JSON into a value. */
+/* Scans text that is known to be JSON into a value; NULL where it is nested too deeply. */
 static const struct json_value *value_of_text(struct source *source)
 {
     json_scan_document(buffer_slice(&source->output), &source->value, NULL, NULL);
     return source->value.type == JSON_ABSENT ? NULL : &source->value;
+}
+
+static bool refuse_program(const struct mapping *mapping, size_t column, struct slice reason,
+                           struct row_fault *fault)
+{
+    fault->column = mapping->table->columns[column].name;
+    fault->why.sqlstate = "22000";
+    snprintf(fault->why.message, sizeof fault->why.message, "--map: %.*s",
+             (int)utf8_prefix(reason.data, reason.len, 120), reason.data);
+    return false;
 }
 
 static bool run_program(struct mapping *mapping, size_t column, const struct line *line,
@@ -103,15 +113,12 @@ static bool run_program(struct mapping *mapping, size_t column, const struct lin
     switch (jq_program_run(source->program, line->payload.text, slice_of(NULL, 0), &source->output, NULL)) {
     case JQ_VALUE:
         mapping->values[column] = value_of_text(source);
-        return true;
+        return mapping->values[column] ||
+               refuse_program(mapping, column, slice_of_string("its output is nested too deeply"), fault);
     case JQ_EMPTY:
         return true;
     default:
-        fault->column = mapping->table->columns[column].name;
-        fault->why.sqlstate = "22000";
-        snprintf(fault->why.message, sizeof fault->why.message, "--map: %.*s",
-                 (int)utf8_prefix(source->output.data, source->output.len, 120), source->output.data);
-        return false;
+        return refuse_program(mapping, column, buffer_slice(&source->output), fault);
     }
 }
 
