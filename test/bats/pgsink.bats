@@ -341,7 +341,7 @@ rejects() {
     assert_exit 78
 }
 
-@test "pgsink: a column is filled from one place: --map twice, or --map and --unknown, is 78" {
+@test "pgsink: a column is filled from one place: --map twice, or --map and --unknown or --id, is 78" {
     table 'n int, j jsonb'
     lines '{"n":1,"x":2}' | sink --map j=x --map j=y
     assert_exit 78
@@ -349,6 +349,10 @@ rejects() {
     lines '{"n":1,"x":2}' | sink --map j=x --unknown j
     assert_exit 78
     assert_contains "$(<log)" "--unknown j: the column is filled by --map already"
+    table 'id uuid'
+    lines '{"x":2}' | sink --map id=x --id content
+    assert_exit 78
+    assert_contains "$(<log)" "--id: the column is filled by --map already"
     assert_equal "$(count_rows t)" 0
 }
 

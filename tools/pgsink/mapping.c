@@ -122,9 +122,12 @@ static bool apply_id(struct mapping *mapping, char **error)
     int column = table_column(mapping->table, "id", 2);
     bool is_uuid = column >= 0 && mapping->table->columns[column].is_uuid;
     mapping->id_column = mapping->options.id != ID_NONE && is_uuid ? column : -1;
-    if (is_uuid || mapping->options.id == ID_AUTO || mapping->options.id == ID_NONE)
+    if (mapping->options.id == ID_AUTO || mapping->options.id == ID_NONE)
         return true;
-    *error = xasprintf("--id: table %s has no column id of type uuid", mapping->table->sql_name);
+    if (is_uuid && !mapping->sources[column].text)
+        return true;
+    *error = is_uuid ? xstrdup("--id: the column is filled by --map already")
+                     : xasprintf("--id: table %s has no column id of type uuid", mapping->table->sql_name);
     return false;
 }
 
