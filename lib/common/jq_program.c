@@ -73,16 +73,27 @@ static enum jq_outcome take_output(jv output, struct buffer *out, bool *is_true)
     return JQ_ERROR;
 }
 
+/* Not jv_parse_sized(): where it fails it looks for the text's end by a NUL. */
+static jv read_value(struct slice text)
+{
+    struct jv_parser *parser = jv_parser_new(0);
+    jv_parser_set_buf(parser, text.data, (int)text.len, 0);
+    jv value = jv_parser_next(parser);
+    jv_parser_free(parser);
+    return value;
+}
+
 enum jq_outcome jq_program_run(struct jq_program *program, struct slice input, struct slice record,
                                struct buffer *out, bool *is_true)
 {
     out->len = 0;
-    jv payload = jv_parse_sized(input.data, (int)input.len);
-    if (!jv_is_valid(payload))
-        return take_output(payload, out, is_true) == JQ_EMPTY ? JQ_EMPTY : JQ_ERROR;
+    jv payload = read_value(input);
+    if (!jv_is_valid(payload)) {
+        take_output(payload, out, is_true);
+        return JQ_UNREADABLE;
+    }
     if (program->has_record)
-        payload = jv_array_append(jv_array_append(jv_array(), jv_parse_sized(record.data, (int)record.len)),
-                                  payload);
+        payload = jv_array_append(jv_array_append(jv_array(), read_value(record)), payload);
     jq_start(program->jq, payload, 0);
     return take_output(jq_next(program->jq), out, is_true);
 }

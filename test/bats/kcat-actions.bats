@@ -281,6 +281,17 @@ committed_is() { # OFFSET [PARTITION]
     assert_equal "$(read_topic --select false | jq -c '[.payload, .error.class]')" '["nonsense","decode"]'
 }
 
+@test "--select cannot ask what jq cannot read: deep nesting and half a surrogate pair are kept" {
+    {
+        printf '{"n":1,"deep":%s%s}\n' "$(printf '[%.0s' {1..300})" "$(printf ']%.0s' {1..300})"
+        printf '%s\n' '{"n":2,"half":"\ud800"}' '{"n":3}'
+    } | produce "$TOPIC" -p 0
+    run --separate-stderr read_topic --select false --bare --stats stats
+    assert_status 0
+    assert_equal "$(cut -c -6 <<<"$output")" $'{"n":1\n{"n":2'
+    assert_equal "$(counter records_filtered stats)" 1
+}
+
 @test "--select: a record on which the program fails is left out, with a warning; -c counts what is kept" {
     printf '%s\n' '"text"' '{"n":1}' '{"n":2}' | produce "$TOPIC" -p 0
     run --separate-stderr read_topic --select '.n > 0' -c 1

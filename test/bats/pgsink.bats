@@ -158,12 +158,13 @@ rejects() {
     assert_equal "$(rows n)" 1000000000000000000
 }
 
-@test "pgsink --map: an event that a jq program fails on is rejected alone, or whose output is nested too deeply" {
+@test "pgsink --map: an event that a jq program fails on, or jq cannot read, is rejected alone, and one whose output is nested too deeply" {
     table 'n int, a int'
-    lines '{"n":1,"x":1}' '{"n":2,"x":"a"}' '{"n":3,"x":3}' | sink --map 'a=.x * 2 + 1'
+    lines '{"n":1,"x":1}' '{"n":2,"x":"a"}' '{"n":3,"x":3}' '{"n":4,"x":4,"half":"\ud800"}' |
+        sink --map 'a=.x * 2 + 1'
     assert_exit 0
     assert_equal "$(rows 'n, a')" $'1|3\n3|7'
-    assert_equal "$(jq -r '.error.column' out)" "a"
+    assert_equal "$(jq -R 'capture("\"column\":\"(?<column>[^\"]*)").column' out)" $'"a"\n"a"'
     table 'n int, j jsonb'
     lines '{"n":513}' '{"n":2}' | sink --map 'j=reduce range(.n) as $i (1; [.])'
     assert_equal "$(rows 'n, j')" '2|[[1]]'

@@ -59,8 +59,8 @@ static struct record record_of(struct consumer *consumer, rd_kafka_message_t *me
     return record;
 }
 
-/* Whether --select keeps the record. What is no JSON cannot be asked: it is kept, and goes its way as a
- * reject. A program that fails on a record is not true for it. */
+/* Whether --select keeps the record. What is no JSON, or none that jq can read, cannot be asked: it is kept.
+ * A program that fails on a record is not true for it. */
 static bool is_selected(struct consumer *consumer, const struct record *record)
 {
     struct json_value value;
@@ -77,7 +77,7 @@ static bool is_selected(struct consumer *consumer, const struct record *record)
         log_warning(&consumer->log, "--select: %.*s at %.*s [%d] offset %lld: not selected",
                     (int)consumer->selected.len, consumer->selected.data, (int)record->topic.len,
                     record->topic.data, (int)record->partition, (long long)record->offset);
-    return outcome == JQ_VALUE && is_true;
+    return outcome == JQ_UNREADABLE || (outcome == JQ_VALUE && is_true);
 }
 
 static void pass_on(struct consumer *consumer, struct tracked_partition *partition,
