@@ -638,6 +638,29 @@ CASES
     assert_equal "$(committed)" 6
 }
 
+# An embedded broker of the test's own, as `broker`, with the topic: it can be frozen.
+start_broker() { # OPTION...
+    background broker dev-broker "$@"
+    wait_until '[[ -s broker.out ]]'
+    KAFKA_BROKERS=$(<broker.out)
+    export KAFKA_BROKERS
+    make_topic "$TOPIC"
+}
+
+@test "SIGTERM while the broker is frozen: it ends in a bounded time, with 75 for what is not confirmed" {
+    start_broker
+    produce_numbers 10
+    start_with_acks -X auto.commit.interval.ms=3600000
+    lines_are 10
+    signal broker STOP
+    ack 10
+    stop kcat TERM 25
+    assert_equal "$status" 75
+    assert_contains "$(<kcat.log)" "did not confirm the last commit in time"
+    signal broker CONT
+    assert_equal "$(committed)" -
+}
+
 @test "a second SIGTERM ends it at once" {
     produce_numbers 10
     start_with_acks

@@ -120,18 +120,20 @@ void kafka_set_defaults(struct kafka_config *config, const struct consumer_optio
 bool kafka_open(struct consumer *consumer, struct kafka_config *config);
 /* Hands the safe offset of a partition over to be committed at the next interval. */
 void kafka_store(struct consumer *consumer, struct tracked_partition *partition);
-/* Commits the safe offsets of `partitions` (NULL: all that are assigned) and waits for the broker. */
-void kafka_commit(struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions);
+/* Commits the safe offsets of `partitions` (NULL: all that are assigned) and waits for the broker. False
+ * where it does not confirm them all in time. */
+bool kafka_commit(struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions);
 /* Counts whether a broker answers, and since when none does. */
 void kafka_note_connection(struct consumer *consumer, bool is_connected);
 /* An error told in place of a record. */
 void kafka_note_error(struct consumer *consumer, rd_kafka_resp_err_t error, const char *message,
                       const char *topic);
-/* Commits what is safe and leaves the group. */
-void kafka_leave(struct consumer *consumer);
-/* Gives the client back, the last thing to be done: librdkafka can wait for its threads for ever (2.0.2 does
- * after a topic was deleted and made anew), then the process exits with `code` from here. */
-void kafka_destroy(struct consumer *consumer, int code);
+/* Commits what is safe for the last time: from here on nothing is waited for. False as kafka_commit(). */
+bool kafka_commit_last(struct consumer *consumer);
+/* Leaves the group and gives the client back, the last thing to be done. Either can wait for ever: for a
+ * broker that is frozen, or (2.0.2, after a topic was deleted and made anew) for its own threads. Then the
+ * process exits with `code` from here. */
+void kafka_close(struct consumer *consumer, int code);
 
 /* prefetch.c: our defaults; then what it needs of the client that was made. */
 void prefetch_set_defaults(struct kafka_config *config);

@@ -188,7 +188,7 @@ void group_settle(struct consumer *consumer)
                     "%zu records were still in flight when their partitions were given up; they "
                     "will be read again",
                     left);
-    if (!rd_kafka_assignment_lost(consumer->kafka))
+    if (!consumer->is_closing && !rd_kafka_assignment_lost(consumer->kafka)) /* closing: all are committed */
         kafka_commit(consumer, revocation->partitions);
     unassign(consumer, revocation->partitions);
     rd_kafka_topic_partition_list_destroy(revocation->partitions);

@@ -12,7 +12,7 @@
 #define LOG_INTERVAL_US 10000000
 #define COMMIT_TIMEOUT_MS 10000
 #define PAUSE_AFTER_US 5000000 /* unless that is too long for max.poll.interval.ms */
-#define DESTROY_TIMEOUT_S 3
+#define CLOSE_TIMEOUT_S 5
 
 static void on_log(const rd_kafka_t *kafka, int level, const char *facility, const char *message)
 {
@@ -104,8 +104,10 @@ void kafka_note_connection(struct consumer *consumer, bool is_connected)
 static int on_statistics(rd_kafka_t *kafka, char *json, size_t len, void *opaque)
 {
     static const char is_up[] = "\"state\":\"UP\"";
+    struct consumer *consumer = opaque;
     (void)kafka;
-    kafka_note_connection(opaque, memmem(json, len, is_up, sizeof is_up - 1) != NULL);
+    if (!consumer->is_closing)
+        kafka_note_connection(consumer, memmem(json, len, is_up, sizeof is_up - 1) != NULL);
     return 0; /* librdkafka frees the text */
 }
 
@@ -223,11 +225,13 @@ void kafka_store(struct consumer *consumer, struct tracked_partition *partition)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-/* Stored first: the library's own commits must not fall behind this one. */
-static rd_kafka_topic_partition_list_t *safe_offsets(struct consumer *consumer,
-                                                     const rd_kafka_topic_partition_list_t *wanted)
+/* Stored first: the library's own commits must not fall behind this one. What cannot be stored, since the
+ * partition is no longer ours, is not in the list, and *is_whole false. */
+static rd_kafka_topic_partition_list_t *
+safe_offsets(struct consumer *consumer, const rd_kafka_topic_partition_list_t *wanted, bool *is_whole)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    *is_whole = true;
     for (size_t i = 0; i < consumer->tracker.count; i++) {
         struct tracked_partition *partition = &consumer->tracker.partitions[i];
         int64_t safe = tracker_safe_offset(partition);
@@ -239,44 +243,62 @@ static rd_kafka_topic_partition_list_t *safe_offsets(struct consumer *consumer,
         kafka_store(consumer, partition);
         if (safe == partition->stored)
             rd_kafka_topic_partition_list_add(list, partition->topic, partition->partition)->offset = safe;
+        else
+            *is_whole = false;
     }
     return list;
 }
 
-void kafka_commit(struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
+/* The broker judges each partition by itself. */
+static bool is_confirmed(rd_kafka_event_t *event)
 {
-    if (!consumer->options.acks && !consumer->options.commits_on_write)
-        return;
-    rd_kafka_topic_partition_list_t *offsets = safe_offsets(consumer, partitions);
-    if (offsets->cnt) {
-        /* Through a queue of its own, so that a dead broker costs a bounded time. */
-        rd_kafka_queue_t *queue = rd_kafka_queue_new(consumer->kafka);
-        rd_kafka_commit_queue(consumer->kafka, offsets, queue, NULL, NULL);
-        rd_kafka_event_t *event = rd_kafka_queue_poll(queue, COMMIT_TIMEOUT_MS);
-        if (event)
-            on_commit(consumer->kafka, rd_kafka_event_error(event),
-                      rd_kafka_event_topic_partition_list(event), consumer);
-        else
-            log_warning(&consumer->log, "the broker did not confirm the last commit in time; what it "
-                                        "covers may be read again");
-        if (event)
-            rd_kafka_event_destroy(event);
-        rd_kafka_queue_destroy(queue);
-    }
-    rd_kafka_topic_partition_list_destroy(offsets);
+    rd_kafka_resp_err_t error = rd_kafka_event_error(event);
+    const rd_kafka_topic_partition_list_t *offsets = rd_kafka_event_topic_partition_list(event);
+    if (error)
+        return error == RD_KAFKA_RESP_ERR__NO_OFFSET;
+    for (int i = 0; offsets && i < offsets->cnt; i++)
+        if (offsets->elems[i].err)
+            return false;
+    return true;
 }
 
-void kafka_leave(struct consumer *consumer)
+/* Through a queue of its own, so that a dead broker costs a bounded time. */
+static bool commit(struct consumer *consumer, const rd_kafka_topic_partition_list_t *offsets)
+{
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(consumer->kafka);
+    rd_kafka_commit_queue(consumer->kafka, offsets, queue, NULL, NULL);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, COMMIT_TIMEOUT_MS);
+    bool is_committed = event && is_confirmed(event);
+    if (event)
+        on_commit(consumer->kafka, rd_kafka_event_error(event), rd_kafka_event_topic_partition_list(event),
+                  consumer);
+    else
+        log_warning(&consumer->log,
+                    "the broker did not confirm the last commit in time; what it covers may be read again");
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    return is_committed;
+}
+
+bool kafka_commit(struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
+{
+    bool is_whole;
+    if (!consumer->options.acks && !consumer->options.commits_on_write)
+        return true;
+    rd_kafka_topic_partition_list_t *offsets = safe_offsets(consumer, partitions, &is_whole);
+    bool is_committed = offsets->cnt == 0 || commit(consumer, offsets);
+    rd_kafka_topic_partition_list_destroy(offsets);
+    return is_whole && is_committed;
+}
+
+bool kafka_commit_last(struct consumer *consumer)
 {
     if (!consumer->kafka)
-        return;
+        return true;
     consumer->is_closing = true;
-    kafka_commit(consumer, NULL);
-    if (consumer->revocation.partitions)
-        group_settle(consumer);
-    rd_kafka_queue_io_event_enable(consumer->queue, -1, NULL, 0);
-    rd_kafka_queue_destroy(consumer->queue);
-    rd_kafka_consumer_close(consumer->kafka);
+    bool is_committed = kafka_commit(consumer, NULL);
+    group_settle(consumer);
+    return is_committed;
 }
 
 static volatile sig_atomic_t code_when_stuck;
@@ -287,13 +309,16 @@ static void on_stuck(int number)
     _exit(code_when_stuck);
 }
 
-void kafka_destroy(struct consumer *consumer, int code)
+void kafka_close(struct consumer *consumer, int code)
 {
     if (!consumer->kafka)
         return;
     code_when_stuck = code;
     signal(SIGALRM, on_stuck);
-    alarm(DESTROY_TIMEOUT_S);
+    alarm(CLOSE_TIMEOUT_S);
+    rd_kafka_queue_io_event_enable(consumer->queue, -1, NULL, 0);
+    rd_kafka_queue_destroy(consumer->queue);
+    rd_kafka_consumer_close(consumer->kafka);
     rd_kafka_destroy(consumer->kafka);
     alarm(0);
     consumer->kafka = NULL;

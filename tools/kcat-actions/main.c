@@ -77,8 +77,8 @@ static bool open_select(struct consumer *consumer, const char *program)
 static int finish(struct consumer *consumer)
 {
     size_t left = consumer->options.acks ? consumer->tracker.records_in_flight : 0;
-    size_t unwritten = output_pending(&consumer->out);
-    kafka_leave(consumer);
+    bool is_all_safe = left == 0 && output_pending(&consumer->out) == 0;
+    bool is_committed = kafka_commit_last(consumer);
     stats_set(consumer->stats, COUNTER_kafka_connected, 0);
     stats_set(consumer->stats, COUNTER_kafka_refused_since, 0);
     if (consumer->exit_code) /* not asked to end: it is to be missed */
@@ -91,8 +91,8 @@ static int finish(struct consumer *consumer)
              (unsigned long long)stats_get(consumer->stats, COUNTER_records_filtered),
              (unsigned long long)stats_get(consumer->stats, COUNTER_records_acked),
              (unsigned long long)stats_get(consumer->stats, COUNTER_commits));
-    int code = consumer->exit_code ? consumer->exit_code : left || unwritten ? EX_TEMPFAIL : EX_OK;
-    kafka_destroy(consumer, code);
+    int code = consumer->exit_code ? consumer->exit_code : is_all_safe && is_committed ? EX_OK : EX_TEMPFAIL;
+    kafka_close(consumer, code);
     return code;
 }
 
