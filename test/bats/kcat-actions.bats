@@ -661,6 +661,15 @@ start_broker() { # OPTION...
     assert_equal "$(committed)" -
 }
 
+@test "SIGTERM while the group is being joined ends it with 0" {
+    start_broker --delay 500
+    background kcat kcat-actions -vv -b "$KAFKA_BROKERS" -t "$TOPIC" -g "$GROUP" -X debug=cgrp
+    wait_until 'grep -q "changed join state .* -> wait-sync" kcat.log'
+    stop kcat
+    assert_equal "$status" 0
+    run ! grep Assertion kcat.log
+}
+
 @test "a second SIGTERM ends it at once" {
     produce_numbers 10
     start_with_acks

@@ -24,11 +24,12 @@ struct options {
     int brokers, partitions;
     const char *topics[MAX_TOPICS];
     int topic_count;
+    int delay; /* of each answer, milliseconds */
     const char *port_file;
     bool dies_with_parent;
 };
 
-enum { KEY_PORT_FILE = 0x100, KEY_DIE_WITH_PARENT };
+enum { KEY_PORT_FILE = 0x100, KEY_DIE_WITH_PARENT, KEY_DELAY };
 
 static int positive(const struct argp_state *state, const char *option, const char *text, int most)
 {
@@ -54,6 +55,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             argp_error(state, "-t: at most %d topics", MAX_TOPICS);
         options->topics[options->topic_count++] = arg;
         return 0;
+    case KEY_DELAY:
+        options->delay = positive(state, "--delay", arg, 10000);
+        return 0;
     case KEY_PORT_FILE:
         options->port_file = arg;
         return 0;
@@ -72,6 +76,7 @@ static const struct argp_option option_table[] = {
      "Make this topic at the start (again for more; default with -p: agent-actions and agent-actions-dlq)",
      0},
     {"port-file", KEY_PORT_FILE, "FILE", 0, "Write the bootstrap servers to this file too", 0},
+    {"delay", KEY_DELAY, "MS", 0, "Answer each request so many milliseconds later", 0},
     {"die-with-parent", KEY_DIE_WITH_PARENT, NULL, 0, "End when the process that started this one ends", 0},
     {0},
 };
@@ -151,6 +156,8 @@ int main(int argc, char **argv)
         return EX_UNAVAILABLE;
     }
     make_topics(cluster, &options);
+    if (options.delay)
+        rd_kafka_mock_broker_set_rtt(cluster, -1, options.delay);
     const char *servers = rd_kafka_mock_cluster_bootstraps(cluster);
     if (options.port_file && !write_port_file(options.port_file, servers))
         return EX_CANTCREAT;

@@ -131,8 +131,8 @@ void kafka_note_error(struct consumer *consumer, rd_kafka_resp_err_t error, cons
 /* Commits what is safe for the last time: from here on nothing is waited for. False as kafka_commit(). */
 bool kafka_commit_last(struct consumer *consumer);
 /* Leaves the group and gives the client back, the last thing to be done. Either can wait for ever: for a
- * broker that is frozen, or (2.0.2, after a topic was deleted and made anew) for its own threads. Then the
- * process exits with `code` from here. */
+ * broker that is frozen, or (2.0.2, after a topic was deleted and made anew) for its own threads. Then, and
+ * where there never was an assignment, the process exits with `code` from here. */
 void kafka_close(struct consumer *consumer, int code);
 
 /* prefetch.c: our defaults; then what it needs of the client that was made. */

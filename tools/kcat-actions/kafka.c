@@ -319,6 +319,8 @@ void kafka_close(struct consumer *consumer, int code)
     rd_kafka_queue_io_event_enable(consumer->queue, -1, NULL, 0);
     rd_kafka_queue_destroy(consumer->queue);
     rd_kafka_consumer_close(consumer->kafka);
+    if (!consumer->is_assigned) /* before 2.3 giving it back aborts where a first join is under way */
+        _exit(code);
     rd_kafka_destroy(consumer->kafka);
     alarm(0);
     consumer->kafka = NULL;
