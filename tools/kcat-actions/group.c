@@ -68,11 +68,16 @@ static void mark_assigned(struct consumer *consumer, const rd_kafka_topic_partit
     count_assigned(consumer);
 }
 
+/* While draining, what is in flight of a partition that goes will not be committed, whenever it is
+ * acknowledged. */
 static void mark_given_up(struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
 {
     for (int i = 0; i < partitions->cnt; i++) {
         const rd_kafka_topic_partition_t *part = &partitions->elems[i];
-        mark(consumer, tracker_get(&consumer->tracker, part->topic, part->partition), false);
+        struct tracked_partition *partition = tracker_get(&consumer->tracker, part->topic, part->partition);
+        mark(consumer, partition, false);
+        if (consumer->is_draining && consumer->options.acks && partition->count)
+            consumer_drain(consumer, EX_TEMPFAIL);
     }
     count_assigned(consumer);
 }
@@ -138,12 +143,12 @@ static size_t in_flight(const struct consumer *consumer, const rd_kafka_topic_pa
 }
 
 /* What is in flight is to become safe, but no record follows now that would fill its batch: a blank line ends
- * it. */
+ * it, or the end of our output has done so. */
 static void await_revoked(struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
 {
     consumer->revocation.partitions = rd_kafka_topic_partition_list_copy(partitions);
     consumer->revocation.deadline = monotonic_microseconds() + consumer->options.drain_timeout_us;
-    if (consumer->options.acks && in_flight(consumer, partitions))
+    if (consumer->options.acks && !consumer->out_is_closed && in_flight(consumer, partitions))
         buffer_append_char(&consumer->out.buffer, '\n');
 }
 
@@ -188,8 +193,10 @@ void group_settle(struct consumer *consumer)
                     "%zu records were still in flight when their partitions were given up; they "
                     "will be read again",
                     left);
-    if (!consumer->is_closing && !rd_kafka_assignment_lost(consumer->kafka)) /* closing: all are committed */
-        kafka_commit(consumer, revocation->partitions);
+    /* At the close all are committed. */
+    bool commits = !consumer->is_closing && !rd_kafka_assignment_lost(consumer->kafka);
+    if (commits && !kafka_commit(consumer, revocation->partitions) && consumer->is_draining)
+        consumer_drain(consumer, EX_TEMPFAIL);
     unassign(consumer, revocation->partitions);
     rd_kafka_topic_partition_list_destroy(revocation->partitions);
     revocation->partitions = NULL;

@@ -1,6 +1,7 @@
 /* The one poll(): over stdout, the fifo of acks, librdkafka's queue and the signals. When stdout does not
  * take more, or too much is in flight, no record is taken and librdkafka's own queue fills up; only when that
- * lasts are the partitions paused, so that the client can be polled and stays a member of its group. */
+ * lasts, or at the end, are the partitions paused, so that the client can be polled and stays a member of its
+ * group. */
 #include "consumer.h"
 
 #include "common/signals.h"
@@ -43,40 +44,50 @@ bool consumer_is_full(const struct consumer *consumer)
            tracker->bytes_in_flight >= consumer->options.max_in_flight_bytes;
 }
 
-static void set_paused(struct consumer *consumer, bool is_paused)
+static bool set_paused(struct consumer *consumer, bool is_paused)
 {
     rd_kafka_topic_partition_list_t *partitions;
     if (rd_kafka_assignment(consumer->kafka, &partitions) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return;
+        return false;
     if (is_paused)
         rd_kafka_pause_partitions(consumer->kafka, partitions);
     else
         rd_kafka_resume_partitions(consumer->kafka, partitions);
     rd_kafka_topic_partition_list_destroy(partitions);
     consumer->is_paused = is_paused;
-    prefetch_disturbed(&consumer->prefetch);
-    stats_add(consumer->stats, COUNTER_pauses, is_paused);
-    log_info(&consumer->log,
-             is_paused ? "downstream takes nothing: paused" : "downstream takes again: resumed");
+    return true;
 }
 
-/* Decides whether records may be taken now. When downstream has taken nothing for a while the partitions
- * are paused, and the client is polled again, so that the group keeps us. */
+static void wait_for_downstream(struct consumer *consumer, bool is_waiting)
+{
+    if (!set_paused(consumer, is_waiting))
+        return;
+    prefetch_disturbed(&consumer->prefetch);
+    stats_add(consumer->stats, COUNTER_pauses, is_waiting);
+    log_info(&consumer->log,
+             is_waiting ? "downstream takes nothing: paused" : "downstream takes again: resumed");
+}
+
+/* Decides whether the client may be polled now, and records taken. When downstream has taken nothing for a
+ * while the partitions are paused, and the client is polled again, so that the group keeps us. So it is while
+ * we drain, or the last commit would come too late. */
 static bool may_take(struct consumer *consumer)
 {
-    if (consumer->is_draining || consumer->revocation.partitions)
+    if (consumer->revocation.partitions)
         return false;
+    if (consumer->is_draining)
+        return consumer->is_paused || set_paused(consumer, true);
     int64_t now = monotonic_microseconds();
     if (!consumer_is_full(consumer)) {
         consumer->stuck_since = 0;
         if (consumer->is_paused)
-            set_paused(consumer, false);
+            wait_for_downstream(consumer, false);
         return true;
     }
     if (consumer->stuck_since == 0)
         consumer->stuck_since = now;
     if (!consumer->is_paused && now - consumer->stuck_since >= consumer->pause_after_us)
-        set_paused(consumer, true);
+        wait_for_downstream(consumer, true);
     return consumer->is_paused;
 }
 

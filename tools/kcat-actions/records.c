@@ -167,10 +167,12 @@ static void take(struct consumer *consumer, rd_kafka_message_t *message)
         kafka_note_error(consumer, message->err, rd_kafka_message_errstr(message), topic);
         return;
     }
+    if (consumer->is_draining) /* nor its end: what comes before it was not taken either */
+        return;
     struct tracked_partition *partition = tracker_get(&consumer->tracker, topic, message->partition);
     if (message->err)
         note_end(consumer, partition, message->offset);
-    else if (!consumer->is_draining)
+    else
         take_record(consumer, partition, message);
 }
 
@@ -189,7 +191,7 @@ static bool take_waiting(struct consumer *consumer, size_t most)
         prefetch_took(&consumer->prefetch, consumer->kafka, message->len + message->key_len);
         rd_kafka_message_destroy(message);
         /* A revocation, the last record wanted, or a fault: what follows is not for us. */
-        if (consumer->revocation.partitions || consumer->is_draining)
+        if (consumer->revocation.partitions || (consumer->is_draining && !consumer->is_paused))
             return false;
         /* Paused, the client is polled for its events; records do not come. */
         if (!consumer->is_paused && consumer_is_full(consumer))

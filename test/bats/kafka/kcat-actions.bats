@@ -107,6 +107,60 @@ lines_are() { # N: so many lines have come
     assert_equal "$(<kcat.out)" $'"a"\n"b"'
 }
 
+# ---- the end
+
+@test "a drain longer than max.poll.interval.ms keeps the membership, and ends with all committed" {
+    local begun
+    make_topic "$TOPIC"
+    seq 30 | produce "$TOPIC" -p 0
+    start_with_acks -e --stats stats -X session.timeout.ms=2000 -X heartbeat.interval.ms=300 -X max.poll.interval.ms=2500
+    lines_are 30
+    wait_until '[[ $(counter draining stats) == 1 ]]'
+    begun=$(now_ms)
+    wait_until "ack 10; ((\$(now_ms) - $begun > 5000))"
+    assert_equal "$(counter partitions_lost stats)" 0
+    ack 30
+    await kcat
+    assert_equal "$status" 0
+    assert_equal "$(committed_records "$GROUP" "$TOPIC")" 30
+}
+
+@test "a partition that is lost while draining is not passed over in silence: 75" {
+    make_topic "$TOPIC"
+    seq 10 | produce "$TOPIC" -p 0
+    start_with_acks -e --stats stats -X session.timeout.ms=2000 -X heartbeat.interval.ms=300
+    lines_are 10
+    wait_until '[[ $(counter draining stats) == 1 ]]'
+    signal kcat STOP
+    wait_until '[[ $(group-members "$KAFKA_BROKERS" "$GROUP") == Empty ]]'
+    signal kcat CONT
+    wait_until '[[ $(counter partitions_lost stats) == 4 ]]'
+    ack 10
+    await kcat
+    assert_equal "$status" 75
+}
+
+@test "a partition that comes while draining is neither read nor committed" {
+    local partition
+    make_topic "$TOPIC"
+    seq 10 | produce_to_all
+    start_with_acks --stats stats
+    wait_until '[[ $(counter records_in_flight stats) == 40 ]]'
+    background other kcat-actions -b "$KAFKA_BROKERS" -t "$TOPIC" -g "$GROUP" 9>&-
+    for partition in 0 1 2 3; do ack 10 "$partition"; done
+    wait_until '[[ $(counter partitions_assigned stats) == 2 ]]'
+    seq 11 20 | produce_to_all
+    wait_until '[[ $(counter records_in_flight stats) == 20 ]]'
+    signal kcat TERM
+    wait_until '[[ $(counter draining stats) == 1 ]]'
+    stop other
+    wait_until '[[ $(counter partitions_assigned stats) == 4 ]]'
+    for partition in 0 1 2 3; do ack 20 "$partition"; done
+    await kcat
+    assert_equal "$status" 0
+    assert_equal "$(group_offsets "$GROUP" "$TOPIC" | awk '{ print $2 }' | sort | paste -sd ' ')" "10 10 20 20"
+}
+
 # ---- times
 
 @test "-o s@ and e@ choose by the records' time; e@ ends by itself, -e or not" {
