@@ -217,6 +217,14 @@ check_together() {
     fi
 }
 
+# The file of KAFKA_CONFIG_FILE wins over all else, and librdkafka has two names for the brokers.
+take_brokers_of_kafka_file() {
+    local file=${CONFIG[KAFKA_CONFIG_FILE]} brokers
+    [[ -r $file && ! -d $file ]] || return 0
+    brokers=$(sed -nE 's/^[ \t]*(bootstrap\.servers|metadata\.broker\.list)=(.*[^ \t\r])[ \t\r]*$/\2/p' "$file" | tail -n 1)
+    [[ -z $brokers ]] || CONFIG[KAFKA_BROKERS]=$brokers CONFIG_SOURCE[KAFKA_BROKERS]="KAFKA_CONFIG_FILE $file"
+}
+
 # Sets CONFIG, CONFIG_SOURCE and CONFIG_FAULTS.
 read_config() { # FILE (may be empty)
     local row name environment members default kind key
@@ -225,7 +233,10 @@ read_config() { # FILE (may be empty)
     for row in "${CONFIG_TABLE[@]}"; do
         IFS='|' read -r name environment members default kind <<<"$row"
         find_value "$name" "$environment" "$members" "$default" "$kind"
-        check_value "$name" "$kind"
+    done
+    take_brokers_of_kafka_file
+    for row in "${CONFIG_TABLE[@]}"; do
+        check_value "${row%%|*}" "${row##*|}"
     done
     for key in "${!CONFIG_MEMBER_TYPE[@]}"; do
         log WARNING "configuration: $1: \"$key\" is not known, and not used"

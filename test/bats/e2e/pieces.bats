@@ -197,6 +197,19 @@ own_postgres_with_password() {
     assert_equal "$(sql "SELECT now() - created_at < interval '5 minutes' FROM agent_actions")" t
 }
 
+@test "bootstrap.servers in the file of KAFKA_CONFIG_FILE wins over KAFKA_BROKERS, and is what is named" {
+    local brokers=$KAFKA_BROKERS
+    printf '# ours\n  bootstrap.servers=%s \n' "$brokers" >>kafka.conf
+    KAFKA_BROKERS=127.0.0.1:1 run --separate-stderr "$AGENT_ACTIONS" publish --agent a --action-type error --action-name b --timeout 20
+    assert_status 0
+    assert_equal "$(jq -r .published_to <<<"$output")" "$brokers"
+    KAFKA_BROKERS=127.0.0.1:1 start_pipeline
+    all_is_safe 1
+    assert_contains "$(<run.log)" "topic $TOPIC on $brokers,"
+    KAFKA_BROKERS=127.0.0.1:1 run "$AGENT_ACTIONS" run --print-config
+    assert_contains "$(tr -s ' ' <<<"$output")" "KAFKA_BROKERS $brokers KAFKA_CONFIG_FILE $PWD/kafka.conf"
+}
+
 @test "publish: every fault of the options is named, and nothing is published" {
     run "$AGENT_ACTIONS" publish --action-type dance --details '[1]' --correlation-id x --duration-ms long
     assert_status 64
