@@ -180,6 +180,15 @@ own_postgres_with_password() {
     fails_with 69 no-such-host.invalid dlq -b no-such-host.invalid -t x <reject
 }
 
+# ---- run
+
+@test "the tools' options in the settings may stand on several lines" {
+    KCAT_ACTIONS_OPTIONS=$'-v\n  --max-in-flight 7 ' PGSINK_OPTIONS=$'--max-rows\n7' start_pipeline
+    wait_until 'tool_pid pgsink && tool_pid kcat-actions'
+    wait_until "tr '\\0' ' ' </proc/$(tool_pid kcat-actions)/cmdline | grep -q -- ' -v --max-in-flight 7 \$'"
+    wait_until "tr '\\0' ' ' </proc/$(tool_pid pgsink)/cmdline | grep -q -- ' --max-rows 7 \$'"
+}
+
 # ---- publish
 
 @test "publish: one event, and a receipt" {
