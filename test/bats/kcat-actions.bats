@@ -383,6 +383,19 @@ committed_is() { # OFFSET [PARTITION]
     [[ $(committed 1) == - || $(committed 1) == 0 ]]
 }
 
+@test "--acks: properties of librdkafka change nothing of that, and are named" {
+    produce_numbers 10
+    echo enable.auto.commit=false >shared.conf
+    start_with_acks -X enable.auto.offset.store=true -F shared.conf -X auto.commit.interval.ms=100
+    lines_are 10
+    ack 4
+    committed_is 4
+    ack 5
+    committed_is 5
+    assert_contains "$(<kcat.log)" "WARNING - enable.auto.offset.store=true is not taken"
+    assert_contains "$(<kcat.log)" "WARNING - enable.auto.commit=false is not taken"
+}
+
 @test "--acks: an ack for more than was read commits no more than was read" {
     produce_numbers 10
     start_with_acks -X auto.commit.interval.ms=100

@@ -116,6 +116,8 @@ void consumer_run(struct consumer *consumer);
 
 /* kafka.c: our defaults, to be set before the user's own words. */
 void kafka_set_defaults(struct kafka_config *config, const struct consumer_options *options);
+/* After the user's own words: commits are as our options say. A property set otherwise is named. */
+void kafka_insist(struct kafka_config *config, const struct consumer_options *options, const struct log *log);
 /* Makes the client. False with exit_code set and the reason told. */
 bool kafka_open(struct consumer *consumer, struct kafka_config *config);
 /* Hands the safe offset of a partition over to be committed at the next interval. */

@@ -138,13 +138,17 @@ static void on_commit(rd_kafka_t *kafka, rd_kafka_resp_err_t error, rd_kafka_top
     }
 }
 
+static bool commits(const struct consumer_options *options)
+{
+    return options->acks || options->commits_on_write;
+}
+
 /* Defaults of ours, set before the user's words. */
 void kafka_set_defaults(struct kafka_config *config, const struct consumer_options *options)
 {
-    bool commits = options->acks || options->commits_on_write;
     kafka_config_default(config, "client.id", "kcat-actions");
     kafka_config_default(config, "enable.auto.offset.store", "false");
-    kafka_config_default(config, "enable.auto.commit", commits ? "true" : "false");
+    kafka_config_default(config, "enable.auto.commit", commits(options) ? "true" : "false");
     /* librdkafka sends its heartbeats and joins a group again only when something wakes it up, which else is
      * once a second: this timer does. */
     kafka_config_default(config, "auto.commit.interval.ms", "200");
@@ -163,6 +167,23 @@ void kafka_set_defaults(struct kafka_config *config, const struct consumer_optio
     kafka_config_default(config, "reconnect.backoff.max.ms", "2000");
     kafka_config_default(config, "socket.nagle.disable", "true");
     prefetch_set_defaults(config);
+}
+
+void kafka_insist(struct kafka_config *config, const struct consumer_options *options, const struct log *log)
+{
+    const char *ours[][2] = {{"enable.auto.offset.store", "false"},
+                             {"enable.auto.commit", commits(options) ? "true" : "false"}};
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        char theirs[16] = "";
+        size_t size = sizeof theirs;
+        rd_kafka_conf_get(config->conf, ours[i][0], theirs, &size);
+        if (strcmp(theirs, ours[i][1]) == 0)
+            continue;
+        log_warning(
+            log, "%s=%s is not taken: what is committed, and when, follows from --acks or --commit-on-write",
+            ours[i][0], theirs);
+        kafka_config_default(config, ours[i][0], ours[i][1]);
+    }
 }
 
 /* The partitions must be paused, and the client polled again, well before max.poll.interval.ms is over. */
@@ -283,7 +304,7 @@ static bool commit(struct consumer *consumer, const rd_kafka_topic_partition_lis
 bool kafka_commit(struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
 {
     bool is_whole;
-    if (!consumer->options.acks && !consumer->options.commits_on_write)
+    if (!commits(&consumer->options))
         return true;
     rd_kafka_topic_partition_list_t *offsets = safe_offsets(consumer, partitions, &is_whole);
     bool is_committed = offsets->cnt == 0 || commit(consumer, offsets);

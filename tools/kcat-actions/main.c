@@ -57,6 +57,7 @@ static int apply_settings(struct arguments *arguments, const struct log *log)
             return EX_USAGE;
         }
     }
+    kafka_insist(&arguments->kafka, &arguments->consumer, log);
     return EX_OK;
 }
 
