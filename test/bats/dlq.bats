@@ -225,6 +225,51 @@ start_with_a_reader() {
     grep -q "no broker can be found: no-such-host.invalid:9092" dlq.log
 }
 
+# ---- a fifo of -o
+
+# The condition that it is about to open the fifo: it has a handler for SIGTERM.
+catches_signals() {
+    printf '%s' 'grep -q "^SigCgt:.*[4-7c-f]...\$" /proc/$(pid_of dlq)/status'
+}
+
+@test "dlq -o FIFO: nothing is acknowledged before there is a reader, and 74 when it has gone" {
+    mkfifo rejects
+    start_dlq -q -o rejects
+    { reject 1; ack 2; } >&9
+    wait_until "$(catches_signals)"
+    assert_equal "$(<dlq.out)" ""
+    exec 8<rejects
+    read -r line <&8
+    assert_equal "$line" "$(reject 1)"
+    wait_until '[[ $(<dlq.out) == "$(ack 2)" ]]'
+    exec 8<&-
+    { reject 3; ack 4; } >&9
+    await dlq
+    assert_equal "$status" 74
+    assert_equal "$(<dlq.out)" "$(ack 2)"
+}
+
+@test "dlq -o FIFO: a reader that waits already gets all" {
+    mkfifo rejects
+    background reader cat rejects
+    { reject 1; ack 2; } >lines
+    run dlq -q -o rejects <lines
+    assert_status 0
+    assert_equal "$output" "$(ack 2)"
+    await reader
+    assert_equal "$(<reader.out)" "$(reject 1)"
+}
+
+@test "dlq -o FIFO: SIGTERM ends the waiting for a reader" {
+    mkfifo rejects
+    start_dlq -o rejects
+    { reject 1; ack 2; } >&9
+    wait_until "$(catches_signals)"
+    stop dlq
+    assert_equal "$status" 75
+    assert_equal "$(<dlq.out)" ""
+}
+
 # ---- options
 
 @test "dlq: wrong usage ends with 64" {

@@ -235,6 +235,10 @@ static int open_destination(struct dlq *dlq, struct kafka_config *kafka)
         kafka_config_free(kafka);
         if (reject_file_open(&dlq->file, path))
             return 0;
+        if (errno == EINTR) {
+            log_warning(&dlq->log, "ending: nobody has opened the fifo %s to read", path);
+            return EX_TEMPFAIL;
+        }
         log_error(&dlq->log, "could not open %s: %m", path);
         return EX_CANTCREAT;
     }

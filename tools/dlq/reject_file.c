@@ -1,14 +1,17 @@
 #include "reject_file.h"
 
+#include "common/signals.h"
 #include "common/timestamp.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
 #define TROUBLE_INTERVAL_US 30000000
+#define READER_INTERVAL_MS 100
 
 /* A file that was just made is not safe before its directory is. */
 static void sync_directory(const char *path)
@@ -19,10 +22,30 @@ static void sync_directory(const char *path)
         fsync(fd);
 }
 
+/* Waits for a reader, as a redirection of the shell does, but does not sleep in open() over a signal. */
+static int open_fifo(const char *path)
+{
+    int fd;
+    while ((fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)) < 0 && errno == ENXIO) {
+        if (signals_pending()) {
+            errno = EINTR;
+            return -1;
+        }
+        poll(NULL, 0, READER_INTERVAL_MS);
+    }
+    if (fd >= 0)
+        fcntl(fd, F_SETFL, O_WRONLY); /* to write is to wait again */
+    return fd;
+}
+
 bool reject_file_open(struct reject_file *file, const char *path)
 {
     struct stat status;
     *file = (struct reject_file){.path = path, .backoff = {.first_us = 100000, .most_us = 10000000}};
+    if (stat(path, &status) == 0 && S_ISFIFO(status.st_mode)) { /* open for both we would be its reader */
+        file->fd = open_fifo(path);
+        return file->fd >= 0;
+    }
     file->fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
     if (file->fd < 0 && (errno == EACCES || errno == EINVAL || errno == ENXIO)) /* a pipe or a terminal */
         file->fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);

@@ -27,7 +27,7 @@ enum file_status {
     FILE_UNUSABLE /* errno says why; no retry will help */
 };
 
-/* False with errno. */
+/* Waits for the reader of a fifo. False with errno; EINTR: a signal asked to end meanwhile. */
 bool reject_file_open(struct reject_file *file, const char *path);
 void reject_file_close(struct reject_file *file);
 void reject_file_add(struct reject_file *file, struct slice line);
