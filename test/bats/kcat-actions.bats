@@ -472,6 +472,16 @@ committed_is() { # OFFSET [PARTITION]
     assert_equal "$(committed)" 2
 }
 
+@test "--acks: the writer of the acks may come later than a thousand records" {
+    produce_numbers 3000
+    mkfifo -m 600 acks
+    background kcat kcat-actions -b "$KAFKA_BROKERS" -t "$TOPIC" -g "$GROUP" --acks acks
+    lines_are 3000
+    exec 9>acks
+    ack 3000
+    committed_is 3000
+}
+
 @test "--max-in-flight: no more records are out than that" {
     produce_numbers 500
     start_with_acks --max-in-flight 100 -X auto.commit.interval.ms=100

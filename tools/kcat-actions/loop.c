@@ -165,6 +165,13 @@ static void update_stats(struct consumer *consumer)
     }
 }
 
+/* Whether acks, or their end, can be read. read() would call it the end that no writer has come yet. */
+static bool has_acks(const struct consumer *consumer)
+{
+    struct pollfd acks = {.fd = consumer->acks_are_closed ? -1 : consumer->acks.fd, .events = POLLIN};
+    return poll(&acks, 1, 0) > 0;
+}
+
 static void wait_for_work(struct consumer *consumer, bool polls_kafka)
 {
     bool reads_acks = consumer->acks.fd >= 0 && !consumer->acks_are_closed;
@@ -209,7 +216,7 @@ void consumer_run(struct consumer *consumer)
         bool may_go_on =
             !consumer->is_draining && !consumer->revocation.partitions && !consumer_is_full(consumer);
         if ((may_be_more || !takes) && may_go_on) {
-            if (consumer->acks.fd >= 0 && !consumer->acks_are_closed)
+            if (has_acks(consumer))
                 acks_read(consumer);
             continue;
         }
