@@ -7,6 +7,7 @@
 #include <sysexits.h>
 
 #define ASK_TIMEOUT_MS 10000
+#define ASK_AGAIN_MS 200
 #define TOPIC_LOG_US 10000000
 
 /* How many partitions the topic has; 0 where the answer is not to be had yet. */
@@ -33,18 +34,19 @@ static int partition_count(struct consumer *consumer, const char *topic)
     return count;
 }
 
-/* Waits for the topic, serving the client's errors: some of them end the waiting. */
+/* Waits for the topic, serving the client's errors: some of them end the waiting (0). */
 static int await_partitions(struct consumer *consumer, const char *topic)
 {
-    int count = 0;
-    while (count == 0 && !consumer->exit_code && !signals_pending()) {
-        count = partition_count(consumer, topic);
-        rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->kafka, 0);
+    while (!consumer->exit_code && !signals_pending()) {
+        int count = partition_count(consumer, topic);
+        if (count)
+            return count;
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->kafka, ASK_AGAIN_MS);
         if (message)
             rd_kafka_message_destroy(message);
         stats_heartbeat(consumer->stats);
     }
-    return count;
+    return 0;
 }
 
 static bool is_chosen(const struct consumer *consumer, int32_t partition)

@@ -92,6 +92,19 @@ lines_are() { # N: so many lines have come
     assert_equal "$(jq -c .payload kcat.out)" '{"n":1}'
 }
 
+@test "without a group a topic that is not there yet is asked for a few times a second, not without pause" {
+    local asked
+    background kcat kcat-actions -t "$TOPIC" -c 1 --bare --stats stats
+    wait_until '(($(counter kafka_errors stats) >= 5))'
+    asked=$(counter kafka_errors stats)
+    ((asked < 50)) || { printf 'asked %s times\n' "$asked" >&2 && return 1; }
+    make_topic "$TOPIC"
+    echo '"come"' | produce "$TOPIC"
+    await kcat
+    assert_equal "$status" 0
+    assert_equal "$(<kcat.out)" '"come"'
+}
+
 @test "-t ^REGEX reads all topics of that name, those made later too" {
     local prefix
     prefix=$(unique family)
