@@ -26,9 +26,7 @@ def time: if type == "number" then . / 1000 | todate else . end;
 def headers: (if .headers_encoding then map_values(if type == "array" then [range(0; length) as $i
         | if $i % 2 == 1 then .[$i] | @base64d else .[$i] end] else . end) else . end | .headers // []) as $h
     | reduce range(0; $h | length; 2) as $i ({}; .[$h[$i]] = $h[$i + 1]);
-fromjson? // {payload: ., error: {class: "unreadable", message: "no line of a dead letter queue"}}
-| . as $line
-| headers as $h
+def letter: headers as $h
 | if $h["dlq.format"] == "raw" then # first: its payload may be no JSON, which the reader calls an error
       {error: ($h["dlq.error.details"] // "{}" | fromjson? // {}), at: $h["dlq.failed_at"], topic: $h["dlq.source.topic"],
        partition: (($h["dlq.source.partition"] | tonumber?) // null),
@@ -42,7 +40,11 @@ fromjson? // {payload: ., error: {class: "unreadable", message: "no line of a de
       {error: {class: "unknown", message: "no dead letter of this suite"}, at: .ts, topic, partition, offset,
        event: .payload}
   end
-| .at |= time
+| .at |= time;
+# What is no object, or has something else where we look into an object, is none of ours.
+. as $line
+| (try (fromjson | objects | letter | select(.error | type == "object")) catch null)
+    // {error: {class: "unreadable", message: "no line of a dead letter queue"}, event: $line}
 | select($since == "" or (.at // "") >= $since)'
 
 # Counted while read: memory holds the kinds and their samples, not the letters.

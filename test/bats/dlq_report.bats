@@ -84,6 +84,14 @@ report() { # JQ
     printf '%s\n' 'no JSON' '{"topic":"t","partition":0,"offset":7,"ts":1761000000000,"payload":{"a":1}}' >mixed
     run --separate-stderr "$AGENT_ACTIONS" dlq-report --json mixed
     assert_equal "$(report '[.kinds[] | [.count, .class]] | sort')" '[[1,"unknown"],[1,"unreadable"]]'
+    {
+        printf '%s\n' 5 '"text"' '[1]' null false
+        printf '{"topic":"t","payload":{"original_event":{},"error":"e","source":%s,"details":%s}}\n' '"text"' '{}' '{}' '"text"' '{}' '{}'
+        printf '%s\n' '{"payload":{},"headers":["dlq.format","raw","dlq.error.details","\"text\""]}' '{"payload":{},"headers":"text"}'
+    } >mixed
+    run --separate-stderr "$AGENT_ACTIONS" dlq-report --json mixed
+    assert_status 0
+    assert_equal "$(report '[.kinds[] | [.count, .class]]')" '[[9,"unreadable"],[1,null]]'
     run "$AGENT_ACTIONS" dlq-report missing
     ((status != 0))
     run "$AGENT_ACTIONS" dlq-report --since never
