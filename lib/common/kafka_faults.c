@@ -59,6 +59,8 @@ const char *kafka_cure(rd_kafka_resp_err_t error, const char *message)
                "User:NAME --operation Read --group GROUP";
     case RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED:
         return "this librdkafka lacks a codec that the records need";
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+        return "auto.offset.reset=error asks to end here; earliest or latest says where to go on";
     default:
         return kafka_judge(error) == KAFKA_FORBIDDEN ? "check the rights of this user"
                                                      : "check the configuration";

@@ -233,6 +233,11 @@ committed_is() { # OFFSET [PARTITION]
     assert_equal "$output" ""
 }
 
+@test "a topic that is given twice is read once" {
+    produce_numbers 3
+    assert_equal "$(read_topic -t "$TOPIC" | offsets_of -)" 0,1,2
+}
+
 @test "several topics are read at once" {
     local other
     other=$(new_topic)

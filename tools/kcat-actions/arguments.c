@@ -46,6 +46,15 @@ static void add_setting(struct arguments *arguments, const char *text, bool is_f
     arguments->setting_is_file[count] = is_file;
 }
 
+static void add_topic(struct consumer_options *consumer, const char *topic)
+{
+    for (size_t i = 0; i < consumer->topic_count; i++)
+        if (strcmp(consumer->topics[i], topic) == 0)
+            return;
+    consumer->topics = xreallocarray(consumer->topics, consumer->topic_count + 1, sizeof *consumer->topics);
+    consumer->topics[consumer->topic_count++] = topic;
+}
+
 static void set_offset(struct consumer_options *consumer, const struct argp_state *state, const char *arg)
 {
     int64_t number;
@@ -105,9 +114,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         arguments->kafka.brokers = arg;
         return 0;
     case 't':
-        consumer->topics =
-            xreallocarray(consumer->topics, consumer->topic_count + 1, sizeof *consumer->topics);
-        consumer->topics[consumer->topic_count++] = arg;
+        add_topic(consumer, arg);
         return 0;
     case 'g':
         consumer->group = arg;

@@ -14,15 +14,27 @@
 #define PAUSE_AFTER_US 5000000 /* unless that is too long for max.poll.interval.ms */
 #define CLOSE_TIMEOUT_S 5
 
-static void on_log(const rd_kafka_t *kafka, int level, const char *facility, const char *message)
+/* A position is not in the log: retention was faster than we, or the topic was made anew. But who asked for
+ * an offset by hand, or for more than there is, gets what is there. */
+static void note_reset(const struct consumer *consumer, const char *message)
 {
-    const struct consumer *consumer = rd_kafka_opaque(kafka);
-    /* The one place where librdkafka tells that a position is gone (rd_kafka_offset_reset, a warning when
-     * the broker refused it): retention was faster than we, or the topic was made anew. */
-    if (level == LOG_WARNING && strcmp(facility, "OFFSET") == 0) {
+    if (consumer->options.start_kind == OFFSET_TAIL) {
+        log_info(&consumer->log, "the log has fewer records than asked for: %s", message);
+    } else if (consumer->options.start_kind == OFFSET_AT) {
+        log_warning(&consumer->log, "the log does not have this offset: %s", message);
+    } else {
         stats_add(consumer->stats, COUNTER_offset_resets, 1);
         log_error(&consumer->log, "records may be lost, they left the log before they were read: %s",
                   message);
+    }
+}
+
+static void on_log(const rd_kafka_t *kafka, int level, const char *facility, const char *message)
+{
+    const struct consumer *consumer = rd_kafka_opaque(kafka);
+    /* The one place where librdkafka tells of it: rd_kafka_offset_reset, when the broker refused it. */
+    if (level == LOG_WARNING && strcmp(facility, "OFFSET") == 0) {
+        note_reset(consumer, message);
         return;
     }
     /* Errors come to on_error as well, in words made for people. */

@@ -207,6 +207,22 @@ lines_are() { # N: so many lines have come
     run --separate-stderr kcat-actions -t "$TOPIC" -p 0 -o 1000 -e --bare
     assert_status 0
     assert_equal "$output" "$(seq 5)"
+    assert_contains "$stderr" "WARNING - the log does not have this offset"
+    run --separate-stderr kcat-actions -t "$TOPIC" -p 0 -o 1000 -e -X auto.offset.reset=error
+    assert_status 78
+    assert_contains "$stderr" "auto.offset.reset=error asks to end here"
+}
+
+@test "-o -N of a topic whose beginning is gone is all there is, and no fault" {
+    make_topic "$TOPIC"
+    seq 5 | produce "$TOPIC" -p 0
+    printf '{"version":1,"partitions":[{"topic":"%s","partition":0,"offset":3}]}' "$TOPIC" >delete.json
+    java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "${KAFKA_JARS:-$ROOT/build/kafka/lib}/*" \
+        org.apache.kafka.tools.DeleteRecordsCommand --bootstrap-server "$KAFKA_BROKERS" --offset-json-file delete.json
+    run --separate-stderr kcat-actions -t "$TOPIC" -p 0 -o -1000 -e --bare
+    assert_status 0
+    assert_equal "$output" $'4\n5'
+    assert_equal "$stderr" ""
 }
 
 # ---- backpressure
