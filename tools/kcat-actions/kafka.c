@@ -145,7 +145,10 @@ static void on_commit(rd_kafka_t *kafka, rd_kafka_resp_err_t error, rd_kafka_top
     for (int i = 0; offsets && i < offsets->cnt; i++) {
         const rd_kafka_topic_partition_t *part = &offsets->elems[i];
         struct tracked_partition *partition = tracker_get(&consumer->tracker, part->topic, part->partition);
-        if (!part->err && part->offset >= 0 && partition->stats)
+        if (part->err || part->offset < 0)
+            continue;
+        partition->confirmed = part->offset;
+        if (partition->stats)
             atomic_store_explicit(&partition->stats->committed, part->offset, memory_order_relaxed);
     }
 }
@@ -271,7 +274,7 @@ safe_offsets(struct consumer *consumer, const rd_kafka_topic_partition_list_t *w
         bool is_wanted = !wanted || rd_kafka_topic_partition_list_find(
                                         (rd_kafka_topic_partition_list_t *)(uintptr_t)wanted,
                                         partition->topic, partition->partition);
-        if (!is_wanted || !partition->is_assigned || safe < 0)
+        if (!is_wanted || !partition->is_assigned || safe < 0 || safe == partition->confirmed)
             continue;
         kafka_store(consumer, partition);
         if (safe == partition->stored)

@@ -16,8 +16,12 @@ struct tracked_partition *tracker_get(struct tracker *tracker, const char *topic
     }
     tracker->partitions = xreallocarray(tracker->partitions, tracker->count + 1, sizeof *tracker->partitions);
     struct tracked_partition *entry = &tracker->partitions[tracker->count++];
-    *entry = (struct tracked_partition){
-        .topic = xstrdup(topic), .partition = partition, .position = -1, .stored = -1, .stop_offset = -1};
+    *entry = (struct tracked_partition){.topic = xstrdup(topic),
+                                        .partition = partition,
+                                        .position = -1,
+                                        .stored = -1,
+                                        .confirmed = -1,
+                                        .stop_offset = -1};
     return entry;
 }
 
@@ -38,7 +42,7 @@ void tracker_reset(struct tracker *tracker, struct tracked_partition *partition)
 {
     while (partition->count)
         pop(tracker, partition);
-    partition->position = partition->stored = -1;
+    partition->position = partition->stored = partition->confirmed = -1;
     partition->is_at_end = false;
 }
 

@@ -23,6 +23,7 @@ struct tracked_partition {
     int64_t stop_offset; /* of e@: records from here on are not wanted; -1: none */
     int64_t position;    /* behind the last record read; -1: none was read since the assignment */
     int64_t stored;      /* handed over for commit; -1: nothing yet */
+    int64_t confirmed;   /* the broker has it; -1: nothing yet */
     struct flight *ring; /* capacity is a power of two */
     size_t capacity, first, count;
     struct stats_partition *stats; /* may be NULL */
