@@ -689,6 +689,29 @@ start_broker() { # OPTION...
     assert_equal "$(committed)" -
 }
 
+# Who leaves disturbs the other, whose last commit the broker refuses until it has joined again.
+@test "two members that end one upon the other, each with something left to commit, have committed it and end with 0" {
+    local name
+    for name in first second; do
+        background "$name" kcat-actions -b "$KAFKA_BROKERS" -t "$TOPIC" -g "$GROUP" --commit-on-write --stats "$name" \
+            -X auto.commit.interval.ms=3600000 -X session.timeout.ms=6000 -X heartbeat.interval.ms=300
+    done
+    wait_until '[[ $(counter partitions_assigned first) == 2 && $(counter partitions_assigned second) == 2 ]]' 30
+    local partition
+    for partition in 0 1 2 3; do
+        seq 10 | produce "$TOPIC" -p "$partition"
+    done
+    wait_until '(($(cat first.out second.out | wc -l) == 40))'
+    signal first TERM
+    wait_until "! is_running first || grep -q 'Final statistics' first.log"
+    signal second TERM
+    for name in first second; do
+        await "$name"
+        assert_equal "$name $status" "$name 0"
+    done
+    assert_equal "$(committed_records "$GROUP" "$TOPIC")" 40
+}
+
 @test "SIGTERM while the group is being joined ends it with 0" {
     start_broker --delay 500
     background kcat kcat-actions -vv -b "$KAFKA_BROKERS" -t "$TOPIC" -g "$GROUP" -X debug=cgrp

@@ -68,15 +68,16 @@ static void mark_assigned(struct consumer *consumer, const rd_kafka_topic_partit
     count_assigned(consumer);
 }
 
-/* While draining, what is in flight of a partition that goes will not be committed, whenever it is
- * acknowledged. */
+/* While draining, what of a partition that goes is in flight, or safe and not confirmed, will not be
+ * committed. */
 static void mark_given_up(struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
 {
     for (int i = 0; i < partitions->cnt; i++) {
         const rd_kafka_topic_partition_t *part = &partitions->elems[i];
         struct tracked_partition *partition = tracker_get(&consumer->tracker, part->topic, part->partition);
+        bool is_left = partition->count || tracker_safe_offset(partition) > partition->confirmed;
         mark(consumer, partition, false);
-        if (consumer->is_draining && consumer->options.acks && partition->count)
+        if (consumer->is_draining && !consumer->is_closing && consumer->options.acks && is_left)
             consumer_drain(consumer, EX_TEMPFAIL);
     }
     count_assigned(consumer);

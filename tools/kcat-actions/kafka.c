@@ -11,6 +11,7 @@
 
 #define LOG_INTERVAL_US 10000000
 #define COMMIT_TIMEOUT_MS 10000
+#define SERVE_MS 50
 #define PAUSE_AFTER_US 5000000 /* unless that is too long for max.poll.interval.ms */
 #define CLOSE_TIMEOUT_S 5
 
@@ -285,26 +286,24 @@ safe_offsets(struct consumer *consumer, const rd_kafka_topic_partition_list_t *w
     return list;
 }
 
-/* The broker judges each partition by itself. */
-static bool is_confirmed(rd_kafka_event_t *event)
+/* The broker judges each partition by itself: the first fault there is. */
+static rd_kafka_resp_err_t commit_error(rd_kafka_event_t *event)
 {
-    rd_kafka_resp_err_t error = rd_kafka_event_error(event);
-    const rd_kafka_topic_partition_list_t *offsets = rd_kafka_event_topic_partition_list(event);
-    if (error)
-        return error == RD_KAFKA_RESP_ERR__NO_OFFSET;
-    for (int i = 0; offsets && i < offsets->cnt; i++)
-        if (offsets->elems[i].err)
-            return false;
-    return true;
+    rd_kafka_resp_err_t error = event ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+    const rd_kafka_topic_partition_list_t *offsets =
+        event ? rd_kafka_event_topic_partition_list(event) : NULL;
+    for (int i = 0; !error && offsets && i < offsets->cnt; i++)
+        error = offsets->elems[i].err;
+    return error == RD_KAFKA_RESP_ERR__NO_OFFSET ? RD_KAFKA_RESP_ERR_NO_ERROR : error;
 }
 
 /* Through a queue of its own, so that a dead broker costs a bounded time. */
-static bool commit(struct consumer *consumer, const rd_kafka_topic_partition_list_t *offsets)
+static rd_kafka_resp_err_t commit(struct consumer *consumer, const rd_kafka_topic_partition_list_t *offsets)
 {
     rd_kafka_queue_t *queue = rd_kafka_queue_new(consumer->kafka);
     rd_kafka_commit_queue(consumer->kafka, offsets, queue, NULL, NULL);
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, COMMIT_TIMEOUT_MS);
-    bool is_committed = event && is_confirmed(event);
+    rd_kafka_resp_err_t error = commit_error(event);
     if (event)
         on_commit(consumer->kafka, rd_kafka_event_error(event), rd_kafka_event_topic_partition_list(event),
                   consumer);
@@ -313,28 +312,53 @@ static bool commit(struct consumer *consumer, const rd_kafka_topic_partition_lis
                     "the broker did not confirm the last commit in time; what it covers may be read again");
     rd_kafka_event_destroy(event);
     rd_kafka_queue_destroy(queue);
-    return is_committed;
+    return error;
+}
+
+static rd_kafka_resp_err_t commit_safe(struct consumer *consumer,
+                                       const rd_kafka_topic_partition_list_t *partitions)
+{
+    bool is_whole;
+    if (!commits(&consumer->options))
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_topic_partition_list_t *offsets = safe_offsets(consumer, partitions, &is_whole);
+    rd_kafka_resp_err_t error = offsets->cnt ? commit(consumer, offsets) : RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_topic_partition_list_destroy(offsets);
+    return error || is_whole ? error : RD_KAFKA_RESP_ERR__STATE;
 }
 
 bool kafka_commit(struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
 {
-    bool is_whole;
-    if (!commits(&consumer->options))
-        return true;
-    rd_kafka_topic_partition_list_t *offsets = safe_offsets(consumer, partitions, &is_whole);
-    bool is_committed = offsets->cnt == 0 || commit(consumer, offsets);
-    rd_kafka_topic_partition_list_destroy(offsets);
-    return is_whole && is_committed;
+    return commit_safe(consumer, partitions) == RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* Serves the client until the group has changed. Who commits while it joins the group again is taken for a
+ * stranger, with the old generation's number, and loses the partitions. What is read is not taken any more.
+ */
+static void await_rebalance(struct consumer *consumer, int64_t deadline)
+{
+    uint64_t before = stats_get(consumer->stats, COUNTER_rebalances);
+    while (stats_get(consumer->stats, COUNTER_rebalances) == before && monotonic_microseconds() < deadline) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->kafka, SERVE_MS);
+        if (message)
+            rd_kafka_message_destroy(message);
+    }
+    group_settle(consumer);
 }
 
 bool kafka_commit_last(struct consumer *consumer)
 {
     if (!consumer->kafka)
         return true;
+    int64_t deadline = monotonic_microseconds() + COMMIT_TIMEOUT_MS * 1000;
+    rd_kafka_resp_err_t error = commit_safe(consumer, NULL);
+    while (error == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS && monotonic_microseconds() < deadline) {
+        await_rebalance(consumer, deadline);
+        error = commit_safe(consumer, NULL);
+    }
     consumer->is_closing = true;
-    bool is_committed = kafka_commit(consumer, NULL);
     group_settle(consumer);
-    return is_committed;
+    return error == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 static volatile sig_atomic_t code_when_stuck;
