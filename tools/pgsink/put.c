@@ -14,12 +14,14 @@ static struct put_result copy(struct sink *sink, struct run run, const char *sql
     return result;
 }
 
-struct put_result put_direct(struct sink *sink, struct run run)
+struct put_result put_direct(struct sink *sink, struct run run, bool is_alone)
 {
     cleanup_buffer struct buffer sql = {0};
     sql_copy_direct(&sql, sink, run.batch);
-    buffer_append_string(&sql, "; ");
-    sql_look_at_table(&sql, sink);
+    if (is_alone) {
+        buffer_append_string(&sql, "; ");
+        sql_look_at_table(&sql, sink);
+    }
     struct put_result result = copy(sink, run, sql.data);
     stats_add(sink->stats, COUNTER_copies_direct, 1);
     return result;

@@ -14,7 +14,9 @@
 #include "put_result.h"
 #include "sink.h"
 
-struct put_result put_direct(struct sink *sink, struct run run);
+/* `is_alone`: it is a transaction by itself, and fails where the table is not as it was read. Within one of
+ * the caller's that is to be asked once, before its COMMIT. */
+struct put_result put_direct(struct sink *sink, struct run run, bool is_alone);
 struct put_result put_staged(struct sink *sink, struct run run);
 struct put_result put_single(struct sink *sink, struct run run);
 

@@ -21,7 +21,7 @@ static struct put_result put(struct sink *sink, struct run run)
     case MODE_SINGLE:
         return put_single(sink, run);
     default:
-        return put_direct(sink, run);
+        return put_direct(sink, run, false);
     }
 }
 
@@ -386,7 +386,7 @@ enum verdict writer_write(struct sink *sink, struct batch *batch, const struct p
     } else if (failed) {
         verdict = conclude_direct(sink, all, batch, failed, counts);
     } else {
-        struct put_result result = put_direct(sink, all);
+        struct put_result result = put_direct(sink, all, true);
         verdict = conclude_direct(sink, all, batch, &result, counts);
         put_result_clear(&result);
     }
